@@ -1,0 +1,122 @@
+// swift-tools-version: 6.2
+// Targets stand in the order of the layers in docs/architecture.md: every dependency points to a lower layer and,
+// below JobHandlers, stays in its column (job side or LLM side). scripts/lint checks it.
+import Foundation
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
+}
+
+func program(_ name: String, path: String? = nil, exclude: [String] = [], _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: path, exclude: exclude, swiftSettings: strict)
+}
+
+/// The folder is the list: a migration is one `NNNN_name.up.sql` with its `.down.sql`.
+let migrationFiles = ((try? FileManager.default.contentsOfDirectory(atPath: Context.packageDirectory + "/migrations")) ?? [])
+    .filter { $0.hasSuffix(".sql") }.sorted()
+
+extension Target.Dependency {
+    static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
+    static let logging = product(name: "Logging", package: "swift-log")
+    static let lifecycle = product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+    static let unixSignals = product(name: "UnixSignals", package: "swift-service-lifecycle")
+    static let orderedCollections = product(name: "OrderedCollections", package: "swift-collections")
+    static let deque = product(name: "DequeModule", package: "swift-collections")
+    static let crypto = product(name: "Crypto", package: "swift-crypto")
+}
+
+let package = Package(
+    name: "millrace",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // MARK: L0, C and shared ground
+        .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .target(name: "CKernels", cSettings: [.unsafeFlags(["-O2"])]),
+        library("JSON", [.orderedCollections]),
+
+        // MARK: L1
+        library("JobModel", ["JSON"]),
+        .target(
+            name: "JobMigrations", path: "migrations",
+            resources: migrationFiles.map { .embedInCode($0) }, swiftSettings: strict),
+        library("PostgresClient", ["CPostgres", .logging, .deque]),
+        library("RedisClient", ["CHiredis", .logging, .deque]),
+        library("LLMKernels", ["CKernels"]),
+        library("LLMTokenizers", ["JSON"]),
+        library("LLMPrompts", ["JSON", .orderedCollections]),
+
+        // MARK: L2
+        library("JobStorage", ["JobModel", "JobMigrations", "PostgresClient", "JSON", .logging]),
+        library("LLMModels", ["LLMKernels", "LLMTokenizers", "JSON", .crypto]),
+
+        // MARK: L3
+        library("JobPublishing", ["JobModel", "JobStorage", "RedisClient", "JSON", .logging]),
+        library("LLMInference", ["LLMModels", "LLMTokenizers", "LLMKernels", .deque]),
+
+        // MARK: L4
+        library("JobWorker", ["JobModel", "JobStorage", "PostgresClient", "JSON", .logging, .lifecycle]),
+
+        // MARK: L5, where the columns meet
+        library("JobHandlers", ["JobWorker", "JobModel", "JobStorage", "LLMInference", "LLMModels", "LLMTokenizers", "LLMPrompts", "LLMKernels", "JSON", .logging]),
+
+        // MARK: L6
+        program(
+            "inference-worker", path: "workers/inference", exclude: ["inference.service", "inference.json"],
+            ["JobHandlers", "JobWorker", "JobPublishing", "JobStorage", "JobModel", "PostgresClient", "RedisClient", .logging, .lifecycle]),
+        program(
+            "jobctl",
+            ["JobModel", "JobMigrations", "JobStorage", "JobPublishing", "PostgresClient", "RedisClient", "LLMModels", "JSON", .argumentParser, .logging, .crypto]),
+        program(
+            "jobbench",
+            ["JobHandlers", "JobWorker", "JobStorage", "JobModel", "JobPublishing", "PostgresClient", "LLMInference", "LLMModels", "LLMTokenizers", "LLMKernels", "JSON", .argumentParser, .logging]),
+
+        // MARK: Tests
+        library("TestSupport", ["JobStorage", "JobModel", "JobMigrations", "PostgresClient", "RedisClient", "JSON", .logging]),
+        tests("JSONTests", ["JSON"]),
+        tests("KernelsTests", ["LLMKernels", "CKernels"]),
+        tests("TokenizersTests", ["LLMTokenizers", "JSON"], resources: [.copy("Goldens")]),
+        tests("PromptsTests", ["LLMPrompts", "JSON"], resources: [.copy("Goldens")]),
+        tests("ModelsTests", ["LLMModels", "LLMTokenizers", "LLMKernels", "JSON"], resources: [.copy("Goldens")]),
+        tests("InferenceTests", ["LLMInference", "LLMModels", "LLMTokenizers", "LLMKernels"]),
+        tests("PostgresClientTests", ["PostgresClient", "TestSupport"]),
+        tests("RedisClientTests", ["RedisClient", "TestSupport"]),
+        tests("StorageTests", ["JobStorage", "JobModel", "JobMigrations", "PostgresClient", "TestSupport", "JSON"]),
+        tests("WorkerTests", ["JobWorker", "JobPublishing", "JobStorage", "JobModel", "RedisClient", "PostgresClient", "TestSupport", "JSON"]),
+        tests("HandlersTests", ["JobHandlers", "JobWorker", "JobStorage", "JobModel", "LLMInference", "LLMModels", "JSON"]),
+        tests("EndToEndTests", ["JobStorage", "JobModel", "PostgresClient", "RedisClient", "TestSupport", "JSON"]),
+    ]
+)
+
+// While the first targets are being written: what has no folder yet is left out.
+let present = Set(package.targets.filter { target in
+    let folder = target.path ?? (target.type == .test ? "Tests/" : "Sources/") + target.name
+    let alternative = "Tests/" + target.name
+    return [folder, alternative].contains { FileManager.default.fileExists(atPath: Context.packageDirectory + "/" + $0) }
+}.map(\.name))
+package.targets = package.targets.filter { present.contains($0.name) }
+for target in package.targets {
+    if target.name == "TestSupport" { target.path = "Tests/TestSupport" }
+    target.dependencies = target.dependencies.filter {
+        if case .byNameItem(let name, _) = $0 { return present.contains(name) }
+        return true
+    }
+}
