@@ -1,0 +1,104 @@
+// One accepted request: its tokens, its text and how it ends.
+
+/// The state that `accept` builds depends on the tokens alone, so replaying resumed tokens gives the state of a run that
+/// was never interrupted.
+final class EngineSequence {
+    let id: UInt64
+    let parameters: SamplingParameters
+    let promptCount: Int
+    /// Prompt and output.
+    private(set) var tokens: [Int32]
+    private(set) var penalties: Penalties?
+    private(set) var logprobs: [TokenLogprob] = []
+    private(set) var end: (reason: FinishReason, match: StopMatch?)?
+
+    private let contextLength: Int
+    private let endOfText: [Int32]
+    private var decoder: any TextDecoder
+    private var matcher: StopMatcher
+    private var text = ""
+
+    /// - Throws: `invalidResume`. Everything else has been checked.
+    init(_ request: GenerationRequest, model: any StepModel) throws(EngineError) {
+        id = request.id
+        parameters = request.parameters
+        promptCount = request.prompt.count
+        tokens = request.prompt
+        contextLength = model.contextLength
+        endOfText = request.parameters.ignoreEndOfText ? [] : model.endOfTextTokens
+        decoder = model.makeTextDecoder()
+        matcher = StopMatcher(request.parameters.stop)
+        if parameters.penalises {
+            penalties = Penalties(parameters, prompt: request.prompt, vocabularySize: model.vocabularySize)
+        }
+        for (index, token) in request.resumeTokens.enumerated() {
+            if end != nil {
+                throw .invalidResume(
+                    reason: "the answer ends after \(index) of the \(request.resumeTokens.count) tokens")
+            }
+            _ = accept(token)
+        }
+    }
+
+    var outputCount: Int { tokens.count - promptCount }
+
+    /// Tokens that an answer of full length has in the cache; the last one never gets there.
+    var longest: Int { max(1, min(contextLength, promptCount + parameters.maximumTokens) - 1) }
+
+    /// Tokens whose rows are still worth computing: all while the answer goes on; when it ended with the resumed tokens
+    /// and only log-probabilities are missing, all but the last.
+    var known: Int { end == nil ? tokens.count : tokens.count - 1 }
+
+    /// First position whose logits are wanted besides the last one: those of resumed tokens' log-probabilities.
+    var logitsFrom: Int { parameters.wantsLogprobs && outputCount > 0 ? promptCount - 1 : .max }
+
+    /// True when nothing has to be computed any more.
+    var isComplete: Bool { end != nil && (!parameters.wantsLogprobs || logprobs.count == outputCount) }
+
+    /// Before the first step: makes room for the whole answer, so that steps don't allocate.
+    func reserve() {
+        let output = min(contextLength - promptCount, parameters.maximumTokens)
+        tokens.reserveCapacity(promptCount + output)
+        text.reserveCapacity(min(output * 4, 1 << 16))
+        if parameters.wantsLogprobs { logprobs.reserveCapacity(output) }
+    }
+
+    func append(_ logprob: TokenLogprob) { logprobs.append(logprob) }
+
+    /// Takes the next output token; sets `end` when it is the last. Returns the text that became certain.
+    ///
+    /// Looked at in this order: end-of-text tokens, stop tokens, stop strings, `maximumTokens`, the context's end.
+    func accept(_ token: Int32) -> String {
+        tokens.append(token)
+        penalties?.add(outputToken: token)
+        var delta = ""
+        if endOfText.contains(token) {
+            end = (.stop, .endOfText(token))
+        } else if parameters.stopTokens.contains(token) {
+            end = (.stop, .token(token))
+        } else {
+            delta = matcher.append(decoder.append(token))
+            if matcher.match == nil && (outputCount == parameters.maximumTokens || tokens.count == contextLength) {
+                end = (.length, nil)
+            }
+        }
+        if end != nil {
+            delta += matcher.append(decoder.finish())
+            delta += matcher.finish()
+        }
+        if let stop = matcher.match { end = (.stop, .string(stop)) }
+        text += delta
+        return delta
+    }
+
+    func cancel() { end = (.cancelled, nil) }
+
+    /// The answer. Only after `end` is set.
+    func output() -> GenerationOutput {
+        GenerationOutput(
+            tokens: Array(tokens[promptCount...]), text: text, finishReason: end?.reason ?? .cancelled,
+            stopMatch: end?.match,
+            usage: TokenUsage(promptTokens: promptCount, completionTokens: outputCount, cachedTokens: 0),
+            logprobs: logprobs)
+    }
+}

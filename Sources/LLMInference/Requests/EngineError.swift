@@ -1,0 +1,49 @@
+// What can be wrong with a request or with an engine's settings. Descriptions are fit for users.
+
+package enum EngineError: Error, Sendable, Hashable {
+    /// A sampling parameter or limit out of its range.
+    case invalidParameter(field: String, reason: String)
+    case emptyPrompt
+    /// A token id that the model's vocabulary doesn't have.
+    case tokenOutOfRange(field: String, index: Int, token: Int32, vocabularySize: Int)
+    /// No room for one generated token.
+    case promptTooLong(tokens: Int, contextLength: Int)
+    /// The longest possible answer needs more cache than the engine has at all.
+    case exceedsCache(neededBlocks: Int, cacheBlocks: Int)
+    /// Resumed tokens that an uninterrupted run could not have produced.
+    case invalidResume(reason: String)
+    case duplicateRequest(UInt64)
+    /// The queue before the slots is full; nothing is wrong with the request.
+    case busy(waiting: Int)
+    /// The engine is draining or has stopped; nothing is wrong with the request.
+    case stopped
+    /// The model gave NaN or infinity (or nothing but −infinity) for this position of the sequence.
+    case invalidLogits(position: Int)
+}
+
+extension EngineError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .invalidParameter(let field, let reason):
+            "\(field): \(reason)"
+        case .emptyPrompt:
+            "prompt: has no tokens"
+        case .tokenOutOfRange(let field, let index, let token, let vocabularySize):
+            "\(field)[\(index)]: token \(token) is outside of the vocabulary of \(vocabularySize)"
+        case .promptTooLong(let tokens, let contextLength):
+            "prompt: \(tokens) tokens leave no room for an answer in a context of \(contextLength)"
+        case .exceedsCache(let needed, let cache):
+            "prompt and maximumTokens: need \(needed) cache blocks of \(BlockAllocator.blockSize) tokens, the engine has \(cache)"
+        case .invalidResume(let reason):
+            "resumeTokens: \(reason)"
+        case .duplicateRequest(let id):
+            "id: request \(id) is already in the engine"
+        case .busy(let waiting):
+            "the engine already holds \(waiting) waiting requests"
+        case .stopped:
+            "the engine takes no more requests"
+        case .invalidLogits(let position):
+            "the model gave no usable logits at position \(position) (NaN or infinity)"
+        }
+    }
+}

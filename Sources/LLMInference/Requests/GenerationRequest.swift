@@ -1,0 +1,25 @@
+// What an engine is asked to do.
+
+/// One prompt to be continued.
+package struct GenerationRequest: Sendable, Hashable {
+    /// The caller's name for it, unique among the requests that an engine holds.
+    package var id: UInt64
+    package var prompt: [Int32]
+    package var parameters: SamplingParameters
+    /// Output tokens of an earlier, interrupted run of the same request. The run goes on after them with the bytes that
+    /// it would have had without the interruption; events and text deltas begin after them.
+    package var resumeTokens: [Int32]
+    /// Higher starts first; first come, first served among equals.
+    package var priority: Int
+
+    package init(
+        id: UInt64, prompt: [Int32], parameters: SamplingParameters = SamplingParameters(),
+        resumeTokens: [Int32] = [], priority: Int = 0
+    ) {
+        self.id = id
+        self.prompt = prompt
+        self.parameters = parameters
+        self.resumeTokens = resumeTokens
+        self.priority = priority
+    }
+}

@@ -1,0 +1,45 @@
+// What one step computes. Reused between steps.
+
+package struct StepPlan: Sendable {
+    /// `rows` consecutive positions of the sequence in `slot`; the last `logitRows` of them need logits.
+    package struct Item: Sendable, Hashable {
+        package var slot: Int
+        package var position: Int
+        package var rows: Int
+        package var logitRows: Int
+    }
+
+    /// A request that got or lost its slot.
+    package struct Move: Sendable, Hashable {
+        package var request: UInt64
+        package var slot: Int
+    }
+
+    package internal(set) var items: [Item] = []
+    /// Sequences that lost their blocks before this step and wait again. Their tokens are kept.
+    package internal(set) var preempted: [Move] = []
+    /// Sequences that start with this step (after `preempted`: a slot may change hands).
+    package internal(set) var admitted: [Move] = []
+    package internal(set) var rows = 0
+    package internal(set) var logitRows = 0
+
+    package init(slots: Int) {
+        items.reserveCapacity(slots)
+        preempted.reserveCapacity(slots)
+        admitted.reserveCapacity(slots)
+    }
+
+    mutating func clear() {
+        items.removeAll(keepingCapacity: true)
+        preempted.removeAll(keepingCapacity: true)
+        admitted.removeAll(keepingCapacity: true)
+        rows = 0
+        logitRows = 0
+    }
+
+    mutating func add(_ item: Item) {
+        items.append(item)
+        rows += item.rows
+        logitRows += item.logitRows
+    }
+}

@@ -1,0 +1,84 @@
+// Runs requests through engines of any shape and collects what comes out.
+import Testing
+
+@testable import LLMInference
+
+struct EngineHarness {
+    var model: any StepModel = ToyModel()
+    var limits = EngineLimits(maximumSequences: 8, tokenBudget: 32, cacheBlocks: 200)
+
+    struct Result: Equatable {
+        var output: GenerationOutput?
+        var error: EngineError?
+        /// Token events in order.
+        var events: [GeneratedToken] = []
+    }
+
+    /// Submits `arrivals[n]` before step n and steps until nothing is left to do.
+    func run(
+        _ arrivals: [[GenerationRequest]], beforeStep: (Int, Engine) -> Void = { _, _ in }
+    ) throws -> (results: [UInt64: Result], stats: EngineStats) {
+        let engine = try Engine(model: model, limits: limits)
+        var results: [UInt64: Result] = [:]
+        var step = 0
+        while step < arrivals.count || engine.hasWork {
+            for request in step < arrivals.count ? arrivals[step] : [] {
+                do throws(EngineError) {
+                    try engine.submit(request)
+                    results[request.id] = Result()
+                } catch {
+                    results[request.id] = Result(error: error)
+                }
+            }
+            beforeStep(step, engine)
+            engine.step { event in
+                let id = event.request
+                #expect(results[id] != nil && results[id]?.output == nil && results[id]?.error == nil, "after the end")
+                switch event {
+                case .token(let token): results[id]!.events.append(token)
+                case .finished(_, let output): results[id]!.output = output
+                case .failed(_, let error): results[id]!.error = error
+                }
+            }
+            step += 1
+        }
+        let stats = engine.stats
+        #expect(stats.running == 0 && stats.waiting == 0)
+        #expect(stats.freeSlots == limits.maximumSequences, "slots leaked")
+        #expect(stats.freeTokens == limits.cacheBlocks * BlockAllocator.blockSize, "blocks leaked")
+        #expect(engine.sequences.isEmpty && engine.slots.allSatisfy { $0 == nil })
+        return (results, stats)
+    }
+
+    func run(one request: GenerationRequest) throws -> Result {
+        try run([[request]]).results[request.id]!
+    }
+}
+
+extension GenerationRequest {
+    /// A random request for a vocabulary of `vocabulary` tokens, 1… being harmless.
+    static func random(id: UInt64, vocabulary: Int, longestPrompt: Int, longestOutput: Int, _ random: inout TestRandom)
+        -> GenerationRequest
+    {
+        var parameters = SamplingParameters(maximumTokens: random.int(1...longestOutput))
+        if random.chance(0.7) {
+            parameters.temperature = random.float(0.2...2)
+            parameters.seed = random.next()
+            if random.chance(0.4) { parameters.topK = random.int(1...50) }
+            if random.chance(0.4) { parameters.topP = random.float(0.1...1) }
+            if random.chance(0.3) { parameters.minP = random.float(0...0.5) }
+        }
+        if random.chance(0.3) { parameters.repetitionPenalty = random.float(0.8...1.5) }
+        if random.chance(0.3) { parameters.presencePenalty = random.float(-2...2) }
+        if random.chance(0.3) { parameters.frequencyPenalty = random.float(-2...2) }
+        if random.chance(0.4) {
+            parameters.stop = (0..<random.int(1...3)).map { _ in random.pick(["Ab", "b€", "é", " ", "Zk", "ab€ab"]) }
+        }
+        if random.chance(0.2) { parameters.stopTokens = [Int32(random.int(1...(vocabulary - 2)))] }
+        if random.chance(0.4) { parameters.logprobs = random.int(0...5) }
+        if random.chance(0.2) { parameters.ignoreEndOfText = true }
+        return GenerationRequest(
+            id: id, prompt: (0..<random.int(1...longestPrompt)).map { _ in Int32(random.int(1...(vocabulary - 2))) },
+            parameters: parameters, priority: random.int(0...2))
+    }
+}

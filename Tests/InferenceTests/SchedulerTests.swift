@@ -1,0 +1,232 @@
+import Testing
+
+@testable import LLMInference
+
+@Suite struct SchedulerTests {
+    /// Plays random loads against the scheduler and checks every plan.
+    @Test func keepsItsPromisesUnderRandomLoads() {
+        var random = TestRandom()
+        print("scheduler loads: seed \(random.seed)")
+        for round in 0..<400 {
+            var load = SchedulerLoad(&random)
+            let report = load.run()
+            #expect(report == nil, "seed \(random.seed), round \(round): \(report ?? "")")
+            if report != nil { return }
+        }
+    }
+
+    /// Every small configuration: slots, budget and blocks against every set of three prompt lengths.
+    @Test func keepsItsPromisesForEverySmallConfiguration() {
+        var random = TestRandom(seed: 7)
+        for slots in 1...3 {
+            for budget in slots...(slots + 3) {
+                for blocks in 1...4 {
+                    for shape in 0..<64 {
+                        let lengths = [1, 15, 16, 17]
+                        let prompts = [lengths[shape % 4], lengths[shape / 4 % 4], lengths[shape / 16]]
+                        var load = SchedulerLoad(
+                            slots: slots, budget: budget, blocks: blocks,
+                            requests: prompts.enumerated().map {
+                                .init(id: UInt64($0), prompt: $1, output: 1 + shape % 20)
+                            },
+                            &random)
+                        let report = load.run()
+                        #expect(
+                            report == nil,
+                            "slots \(slots) budget \(budget) blocks \(blocks) shape \(shape): \(report ?? "")")
+                        if report != nil { return }
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func decodesBeforeItPrefills() {
+        var scheduler = Scheduler(slots: 2, tokenBudget: 8, blocks: 16)
+        var plan = StepPlan(slots: 2)
+        scheduler.enqueue(request: 1, priority: 0, known: 4, longest: 20)
+        scheduler.plan(into: &plan)
+        #expect(plan.items == [.init(slot: 0, position: 0, rows: 4, logitRows: 1)])
+        scheduler.finishStep(plan)
+        scheduler.extend(slot: 0)
+        scheduler.enqueue(request: 2, priority: 0, known: 20, longest: 20)
+        scheduler.plan(into: &plan)
+        #expect(
+            plan.items == [
+                .init(slot: 0, position: 4, rows: 1, logitRows: 1), .init(slot: 1, position: 0, rows: 7, logitRows: 0),
+            ])
+    }
+
+    @Test func theLastInOrderGivesItsBlocksUp() {
+        var scheduler = Scheduler(slots: 2, tokenBudget: 64, blocks: 4)
+        var plan = StepPlan(slots: 2)
+        scheduler.enqueue(request: 1, priority: 0, known: 16, longest: 64)
+        scheduler.enqueue(request: 2, priority: 0, known: 16, longest: 64)
+        scheduler.plan(into: &plan)
+        #expect(plan.admitted.map(\.request) == [1, 2])
+        for length in 16..<64 {
+            scheduler.finishStep(plan)
+            for item in plan.items { scheduler.extend(slot: item.slot) }
+            scheduler.plan(into: &plan)
+            #expect(plan.items.contains { $0.slot == 0 }, "the first never pauses")
+            if length == 32 { #expect(plan.preempted.map(\.request) == [2]) } else { #expect(plan.preempted.isEmpty) }
+        }
+        #expect(scheduler.waiting == 1 && scheduler.running == 1)
+    }
+
+    @Test func higherPriorityStartsFirstAndEqualOnesInOrder() {
+        var scheduler = Scheduler(slots: 1, tokenBudget: 4, blocks: 4)
+        var plan = StepPlan(slots: 1)
+        for (id, priority) in [(1, 0), (2, 5), (3, 5), (4, -1), (5, 0)] {
+            scheduler.enqueue(request: UInt64(id), priority: priority, known: 1, longest: 1)
+        }
+        var started: [UInt64] = []
+        while !scheduler.isIdle {
+            scheduler.plan(into: &plan)
+            started += plan.admitted.map(\.request)
+            scheduler.finishStep(plan)
+            scheduler.finish(slot: 0)
+        }
+        #expect(started == [2, 3, 1, 5, 4])
+    }
+}
+
+/// A simulated engine around a scheduler. `run` returns what was wrong, if anything was.
+struct SchedulerLoad {
+    struct Request {
+        var id: UInt64
+        var prompt: Int
+        var output: Int
+        var arrivalStep = 0
+        var priority = 0
+        var cancelStep: Int? = nil
+        var replayed = 0
+    }
+
+    private var scheduler: Scheduler
+    private let slots: Int
+    private let budget: Int
+    private let blocks: Int
+    private var requests: [Request]
+    private var seed: UInt64
+
+    init(slots: Int, budget: Int, blocks: Int, requests: [Request], _ random: inout TestRandom) {
+        self.slots = slots
+        self.budget = budget
+        self.blocks = blocks
+        self.requests = requests.filter { $0.prompt + $0.output - 1 <= blocks * 16 }
+        scheduler = Scheduler(slots: slots, tokenBudget: budget, blocks: blocks)
+        seed = random.next()
+    }
+
+    init(_ random: inout TestRandom) {
+        let slots = random.int(1...8)
+        let blocks = random.int(2...40)
+        let levels = random.int(0...2)
+        let requests = (0..<random.int(1...40)).map { index in
+            let prompt = random.int(1...min(300, blocks * 16 - 1))
+            let output = random.int(1...min(80, blocks * 16 - prompt))
+            return Request(
+                id: UInt64(index), prompt: prompt, output: output, arrivalStep: random.int(0...60),
+                priority: random.int(0...levels), cancelStep: random.chance(0.15) ? random.int(0...100) : nil,
+                replayed: random.chance(0.2) ? random.int(0...(output - 1)) : 0)
+        }
+        self.init(slots: slots, budget: slots + random.int(0...40), blocks: blocks, requests: requests, &random)
+    }
+
+    mutating func run() -> String? {
+        var known: [UInt64: Int] = [:]
+        var computed: [UInt64: Int] = [:]
+        var owner: [Int: UInt64] = [:]
+        var done: Set<UInt64> = []
+        var pendingArrivals = requests.sorted { ($0.arrivalStep, $0.id) < ($1.arrivalStep, $1.id) }
+        let byID = Dictionary(uniqueKeysWithValues: requests.map { ($0.id, $0) })
+        var plan = StepPlan(slots: slots)
+        var started: Set<UInt64> = []
+        var arrived: [UInt64] = []
+        // Each step computes something; pre-emption may repeat work, but an older sequence advances each time.
+        let bound = 200 + requests.reduce(0) { $0 + $1.prompt + $1.output } * (requests.count + 1)
+        var step = 0
+        while done.count < requests.count {
+            step += 1
+            if step > bound { return "no end after \(step) steps: \(done.count) of \(requests.count) done" }
+            while let next = pendingArrivals.first, next.arrivalStep <= step {
+                pendingArrivals.removeFirst()
+                arrived.append(next.id)
+                known[next.id] = next.prompt + next.replayed
+                computed[next.id] = 0
+                scheduler.enqueue(
+                    request: next.id, priority: next.priority, known: next.prompt + next.replayed,
+                    longest: next.prompt + next.output - 1, logitsFrom: next.replayed > 0 ? next.prompt - 1 : .max)
+            }
+            for request in requests
+            where request.cancelStep == step && known[request.id] != nil && !done.contains(request.id) {
+                let slot = scheduler.cancel(request: request.id)
+                if slot != owner.first(where: { $0.value == request.id })?.key {
+                    return "cancel gave slot \(slot ?? -1)"
+                }
+                if let slot { owner[slot] = nil }
+                done.insert(request.id)
+            }
+            scheduler.plan(into: &plan)
+            if let problem = check(plan) { return "step \(step): \(problem)" }
+            for move in plan.preempted {
+                if owner.removeValue(forKey: move.slot) != move.request { return "pre-empted a stranger" }
+                computed[move.request] = 0
+            }
+            for move in plan.admitted {
+                if owner.updateValue(move.request, forKey: move.slot) != nil { return "slot \(move.slot) given twice" }
+                let earlier = arrived.prefix { $0 != move.request }.filter {
+                    byID[$0]!.priority >= byID[move.request]!.priority && !started.contains($0) && !done.contains($0)
+                }
+                if !earlier.isEmpty { return "\(move.request) overtook \(earlier)" }
+                started.insert(move.request)
+            }
+            if plan.items.isEmpty {
+                if !scheduler.isIdle {
+                    return "stands still with \(scheduler.running) running, \(scheduler.waiting) waiting"
+                }
+                continue
+            }
+            scheduler.finishStep(plan)
+            for item in plan.items {
+                guard let id = owner[item.slot] else { return "item for an empty slot" }
+                if item.position != computed[id]! { return "rows of \(id) are not consecutive" }
+                computed[id]! += item.rows
+                if computed[id]! > known[id]! { return "rows beyond the known tokens" }
+                if computed[id]! == known[id]! {
+                    known[id]! += 1
+                    if known[id]! == byID[id]!.prompt + byID[id]!.output {
+                        scheduler.finish(slot: item.slot)
+                        owner[item.slot] = nil
+                        done.insert(id)
+                    } else {
+                        scheduler.extend(slot: item.slot)
+                    }
+                }
+            }
+        }
+        if scheduler.allocator.freeCount != blocks { return "blocks leaked" }
+        if Set(scheduler.allocator.freeBlocks).count != blocks { return "a block is free twice" }
+        return nil
+    }
+
+    private func check(_ plan: StepPlan) -> String? {
+        let rows = plan.items.reduce(0) { $0 + $1.rows }
+        let logitRows = plan.items.reduce(0) { $0 + $1.logitRows }
+        if rows > budget || rows != plan.rows { return "\(rows) rows for a budget of \(budget)" }
+        if logitRows > scheduler.logitBudget || logitRows != plan.logitRows { return "\(logitRows) rows of logits" }
+        if Set(plan.items.map(\.slot)).count != plan.items.count { return "a slot twice" }
+        var owned = scheduler.allocator.freeBlocks
+        for sequence in scheduler.slots.compactMap({ $0 }) {
+            owned += sequence.table.blocks
+            if sequence.table.capacity < sequence.known { return "\(sequence.request) has too few blocks" }
+        }
+        if owned.sorted() != Array(0..<Int32(blocks)) { return "blocks are not each in one place" }
+        let running = scheduler.slots.indices.filter { scheduler.slots[$0] != nil }
+        for slot in running where scheduler.slots[slot]!.pending == 1 {
+            if !plan.items.contains(where: { $0.slot == slot }) { return "a decoding sequence was left out" }
+        }
+        return nil
+    }
+}

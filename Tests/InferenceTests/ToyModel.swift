@@ -1,0 +1,123 @@
+// A model for tests: its logits are a hash of the whole sequence as it stands in the cache, so any mistake in positions,
+// blocks, chunks or resumption changes the answer.
+import LLMInference
+
+struct ToyModel: StepModel {
+    var vocabularySize = 97
+    var contextLength = 256
+    var threads = 2
+    /// Logits are NaN for every row whose sequence has this token.
+    var poison: Int32 = 96
+    /// How much likelier the end of text becomes; 0 = as likely as any other token.
+    var endOfTextBias: Float = 0
+
+    static let endOfText: Int32 = 0
+    var endOfTextTokens: [Int32] { [Self.endOfText] }
+
+    /// 0 is special; some pieces end within a character, some begin with one's middle.
+    static func bytes(of token: Int32) -> [UInt8] {
+        switch token {
+        case 0: []
+        case 1...60: [UInt8(64 + token % 26), UInt8(97 + token / 6)]
+        case 61...70: [32]
+        case 71...76: [0xC3]
+        case 77...82: [UInt8(0xA0 + token - 77)]
+        case 83...86: [0xE2, 0x82]
+        case 87...90: [0xAC, 0x61]
+        default: Array("ab€".utf8)
+        }
+    }
+
+    func makeTextDecoder() -> any TextDecoder { ToyDecoder() }
+
+    func makeRunner(cacheBlocks: Int, maximumRows: Int, maximumLogitRows: Int) -> any StepRunner {
+        ToyRunner(self, cacheBlocks: cacheBlocks, maximumRows: maximumRows, maximumLogitRows: maximumLogitRows)
+    }
+}
+
+/// Whole characters as soon as they are complete, by Unicode's rule for broken sequences.
+struct ToyDecoder: TextDecoder {
+    private var held: [UInt8] = []
+
+    mutating func append(_ token: Int32) -> String {
+        held += ToyModel.bytes(of: token)
+        // An incomplete character at the end: a lead byte with fewer continuations than it announces.
+        var end = held.count
+        for back in 1...3 where back <= held.count {
+            let byte = held[held.count - back]
+            if byte & 0xC0 == 0x80 { continue }
+            let length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1
+            if length > back { end = held.count - back }
+            break
+        }
+        let text = String(decoding: held[..<end], as: UTF8.self)
+        held.removeFirst(end)
+        return text
+    }
+
+    mutating func finish() -> String {
+        defer { held = [] }
+        return String(decoding: held, as: UTF8.self)
+    }
+}
+
+final class ToyRunner: StepRunner {
+    private let model: ToyModel
+    private let maximumRows: Int
+    private let maximumLogitRows: Int
+    private var cache: [Int32]
+    private let logits: UnsafeMutablePointer<Float>
+    var threadCount: Int { model.threads }
+
+    init(_ model: ToyModel, cacheBlocks: Int, maximumRows: Int, maximumLogitRows: Int) {
+        self.model = model
+        self.maximumRows = maximumRows
+        self.maximumLogitRows = maximumLogitRows
+        cache = Array(repeating: -1, count: cacheBlocks * 16)
+        logits = .allocate(capacity: maximumLogitRows * model.vocabularySize)
+    }
+
+    deinit { logits.deallocate() }
+
+    func onEveryThread(_ body: (Int, Int) -> Void) {
+        for thread in 0..<model.threads { body(thread, model.threads) }
+    }
+
+    func forward(_ batch: StepBatch) -> UnsafePointer<Float> {
+        precondition(batch.tokens.count <= maximumRows && batch.logitRows.count <= maximumLogitRows)
+        for row in batch.tokens.indices {
+            cache[place(batch, row, Int(batch.positions[row]))] = batch.tokens[row]
+        }
+        for (index, row) in batch.logitRows.enumerated() { fill(index, batch, Int(row)) }
+        return UnsafePointer(logits)
+    }
+
+    private func place(_ batch: StepBatch, _ row: Int, _ position: Int) -> Int {
+        Int(batch.blockTables[Int(batch.sequences[row])][position / 16]) * 16 + position % 16
+    }
+
+    private func fill(_ index: Int, _ batch: StepBatch, _ row: Int) {
+        var hash: UInt64 = 0x9E37_79B9_7F4A_7C15
+        var isPoisoned = false
+        for position in 0...Int(batch.positions[row]) {
+            let token = cache[place(batch, row, position)]
+            isPoisoned = isPoisoned || token == model.poison
+            hash = Self.mix(hash ^ UInt64(bitPattern: Int64(token)) &+ UInt64(position) << 32)
+        }
+        let out = logits + index * model.vocabularySize
+        for token in 0..<model.vocabularySize {
+            // Steps of 1/16 make equal logits common.
+            let value = Float(Self.mix(hash &+ UInt64(token)) >> 57) / 16
+            out[token] = isPoisoned ? .nan : value
+        }
+        out[Int(ToyModel.endOfText)] += model.endOfTextBias
+        out[Int(model.poison)] = isPoisoned ? .nan : -.infinity
+    }
+
+    static func mix(_ value: UInt64) -> UInt64 {
+        var x = value &+ 0x9E37_79B9_7F4A_7C15
+        x = (x ^ (x >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        x = (x ^ (x >> 27)) &* 0x94D0_49BB_1331_11EB
+        return x ^ (x >> 31)
+    }
+}
