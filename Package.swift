@@ -19,12 +19,14 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Reso
     .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
 }
 
-func program(_ name: String, path: String? = nil, exclude: [String] = [], _ dependencies: [Target.Dependency]) -> Target {
+func program(_ name: String, path: String? = nil, exclude: [String] = [], _ dependencies: [Target.Dependency]) -> Target
+{
     .executableTarget(name: name, dependencies: dependencies, path: path, exclude: exclude, swiftSettings: strict)
 }
 
 /// The folder is the list: a migration is one `NNNN_name.up.sql` with its `.down.sql`.
-let migrationFiles = ((try? FileManager.default.contentsOfDirectory(atPath: Context.packageDirectory + "/migrations")) ?? [])
+let migrationFiles =
+    ((try? FileManager.default.contentsOfDirectory(atPath: Context.packageDirectory + "/migrations")) ?? [])
     .filter { $0.hasSuffix(".sql") }.sorted()
 
 extension Target.Dependency {
@@ -58,6 +60,7 @@ let package = Package(
         .target(
             name: "JobMigrations", path: "migrations",
             resources: migrationFiles.map { .embedInCode($0) }, swiftSettings: strict),
+        library("JobSettings", ["JSON"]),
         library("PostgresClient", ["CPostgres", .logging, .deque]),
         library("RedisClient", ["CHiredis", .logging, .deque]),
         library("LLMKernels", ["CKernels"]),
@@ -76,21 +79,38 @@ let package = Package(
         library("JobWorker", ["JobModel", "JobStorage", "PostgresClient", "JSON", .logging, .lifecycle]),
 
         // MARK: L5, where the columns meet
-        library("JobHandlers", ["JobWorker", "JobModel", "JobStorage", "LLMInference", "LLMModels", "LLMTokenizers", "LLMPrompts", "LLMKernels", "JSON", .logging]),
+        library(
+            "JobHandlers",
+            [
+                "JobWorker", "JobModel", "JobStorage", "LLMInference", "LLMModels", "LLMTokenizers", "LLMPrompts",
+                "LLMKernels", "JSON", .logging,
+            ]),
 
         // MARK: L6
         program(
             "inference-worker", path: "workers/inference", exclude: ["inference.service", "inference.json"],
-            ["JobHandlers", "JobWorker", "JobPublishing", "JobStorage", "JobModel", "PostgresClient", "RedisClient", .logging, .lifecycle]),
+            [
+                "JobHandlers", "JobWorker", "JobPublishing", "JobSettings", "JobStorage", "JobModel", "PostgresClient",
+                "RedisClient", .logging, .lifecycle,
+            ]),
         program(
             "jobctl",
-            ["JobModel", "JobMigrations", "JobStorage", "JobPublishing", "PostgresClient", "RedisClient", "LLMModels", "JSON", .argumentParser, .logging, .crypto]),
+            [
+                "JobModel", "JobMigrations", "JobSettings", "JobStorage", "JobPublishing", "PostgresClient",
+                "RedisClient",
+                "LLMModels", "JSON", .argumentParser, .logging, .crypto,
+            ]),
         program(
             "jobbench",
-            ["JobHandlers", "JobWorker", "JobStorage", "JobModel", "JobPublishing", "PostgresClient", "LLMInference", "LLMModels", "LLMTokenizers", "LLMKernels", "JSON", .argumentParser, .logging]),
+            [
+                "JobHandlers", "JobWorker", "JobStorage", "JobModel", "JobSettings", "JobPublishing", "PostgresClient",
+                "LLMInference", "LLMModels", "LLMTokenizers", "LLMKernels", "JSON", .argumentParser, .logging,
+            ]),
 
         // MARK: Tests
-        library("TestSupport", ["JobStorage", "JobModel", "JobMigrations", "PostgresClient", "RedisClient", "JSON", .logging]),
+        library(
+            "TestSupport",
+            ["JobStorage", "JobModel", "JobMigrations", "PostgresClient", "RedisClient", "JSON", .logging]),
         tests("JSONTests", ["JSON"]),
         tests("KernelsTests", ["LLMKernels", "CKernels"]),
         tests("TokenizersTests", ["LLMTokenizers", "JSON"], resources: [.copy("Goldens")]),
@@ -100,18 +120,28 @@ let package = Package(
         tests("PostgresClientTests", ["PostgresClient", "TestSupport"]),
         tests("RedisClientTests", ["RedisClient", "TestSupport"]),
         tests("StorageTests", ["JobStorage", "JobModel", "JobMigrations", "PostgresClient", "TestSupport", "JSON"]),
-        tests("WorkerTests", ["JobWorker", "JobPublishing", "JobStorage", "JobModel", "RedisClient", "PostgresClient", "TestSupport", "JSON"]),
-        tests("HandlersTests", ["JobHandlers", "JobWorker", "JobStorage", "JobModel", "LLMInference", "LLMModels", "JSON"]),
+        tests(
+            "WorkerTests",
+            [
+                "JobWorker", "JobPublishing", "JobStorage", "JobModel", "RedisClient", "PostgresClient", "TestSupport",
+                "JSON",
+            ]),
+        tests(
+            "HandlersTests",
+            ["JobHandlers", "JobWorker", "JobStorage", "JobModel", "LLMInference", "LLMModels", "JSON"]),
         tests("EndToEndTests", ["JobStorage", "JobModel", "PostgresClient", "RedisClient", "TestSupport", "JSON"]),
     ]
 )
 
 // While the first targets are being written: what has no folder yet is left out.
-let present = Set(package.targets.filter { target in
-    let folder = target.path ?? (target.type == .test ? "Tests/" : "Sources/") + target.name
-    let alternative = "Tests/" + target.name
-    return [folder, alternative].contains { FileManager.default.fileExists(atPath: Context.packageDirectory + "/" + $0) }
-}.map(\.name))
+let present = Set(
+    package.targets.filter { target in
+        let folder = target.path ?? (target.type == .test ? "Tests/" : "Sources/") + target.name
+        let alternative = "Tests/" + target.name
+        return [folder, alternative].contains {
+            FileManager.default.fileExists(atPath: Context.packageDirectory + "/" + $0)
+        }
+    }.map(\.name))
 package.targets = package.targets.filter { present.contains($0.name) }
 for target in package.targets {
     if target.name == "TestSupport" { target.path = "Tests/TestSupport" }
