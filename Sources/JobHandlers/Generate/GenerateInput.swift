@@ -1,0 +1,108 @@
+// The `input` of a generate job. The database checks the same fields at INSERT, so that a bad job never enters; this
+// check stands behind it for what a database can't know and for stores without triggers.
+import JSON
+import LLMInference
+
+/// What a client asks for; defaults as documented in `docs/jobs.md`.
+package struct GenerateInput: Sendable {
+    package enum Prompt: Sendable {
+        /// One message of a user, or with `raw` the text that the model is to continue.
+        case text(String, raw: Bool)
+        case messages([JSONValue])
+    }
+
+    package var prompt: Prompt
+    package var system: String?
+    package var tools: [JSONValue]
+    package var parameters: SamplingParameters
+    /// Pieces of the text are stored and published while the answer grows.
+    package var stream: Bool
+}
+
+/// A field of an input that is not as it must be. The message begins with the field's name.
+package struct InputError: Error, CustomStringConvertible {
+    package let field: String
+    package let reason: String
+    package var description: String { "\(field): \(reason)" }
+}
+
+extension GenerateInput {
+    package init(_ value: JSONValue) throws(InputError) {
+        guard case .object(let members) = value else {
+            throw InputError(field: "input", reason: "must be an object, is \(value.typeName)")
+        }
+        for name in members.keys where !Self.fields.contains(name) {
+            throw InputError(field: "input.\(name)", reason: "unknown field")
+        }
+        let fields = FieldReader(members: members)
+        prompt = try Self.prompt(fields)
+        system = try fields.string("system")
+        tools = try fields.array("tools") ?? []
+        stream = try fields.bool("stream") ?? false
+        if case .text(_, raw: true) = prompt, system != nil || !tools.isEmpty {
+            throw InputError(field: "input.raw", reason: "leaves no place for system and tools")
+        }
+        var sampling = SamplingParameters()
+        sampling.maximumTokens = try fields.integer("max_tokens", 1...1_000_000) ?? 256
+        sampling.temperature = try fields.number("temperature", 0...100) ?? 0
+        sampling.topK = try fields.integer("top_k", 0...10_000_000) ?? 0
+        sampling.topP = try fields.number("top_p", 0...1) ?? 1
+        sampling.minP = try fields.number("min_p", 0...1) ?? 0
+        sampling.repetitionPenalty = try fields.number("repetition_penalty", 0...100) ?? 1
+        sampling.presencePenalty = try fields.number("presence_penalty", -2...2) ?? 0
+        sampling.frequencyPenalty = try fields.number("frequency_penalty", -2...2) ?? 0
+        sampling.seed = UInt64(bitPattern: Int64(try fields.integer("seed", Int.min...Int.max) ?? 0))
+        sampling.stop = try Self.stop(fields)
+        sampling.logprobs = try Self.logprobs(fields)
+        sampling.ignoreEndOfText = try fields.bool("ignore_eos") ?? false
+        do {
+            try sampling.validate()
+        } catch {
+            throw InputError(field: "input", reason: error.description)
+        }
+        parameters = sampling
+    }
+
+    private static let fields: Set<String> = [
+        "prompt", "messages", "raw", "system", "tools", "max_tokens", "temperature", "top_k", "top_p", "min_p",
+        "repetition_penalty", "presence_penalty", "frequency_penalty", "seed", "stop", "logprobs", "stream",
+        "ignore_eos",
+    ]
+
+    private static func prompt(_ fields: FieldReader) throws(InputError) -> Prompt {
+        let text = try fields.string("prompt")
+        let messages = try fields.array("messages")
+        let raw = try fields.bool("raw") ?? false
+        switch (text, messages) {
+        case (let text?, nil):
+            guard !text.isEmpty else { throw InputError(field: "input.prompt", reason: "must not be empty") }
+            return .text(text, raw: raw)
+        case (nil, let messages?):
+            guard !raw else { throw InputError(field: "input.raw", reason: "goes with prompt, not with messages") }
+            guard !messages.isEmpty else { throw InputError(field: "input.messages", reason: "must not be empty") }
+            return .messages(messages)
+        case (nil, nil):
+            throw InputError(field: "input.prompt", reason: "missing: a job needs prompt or messages")
+        case (_?, _?):
+            throw InputError(field: "input.messages", reason: "a job has either prompt or messages, not both")
+        }
+    }
+
+    private static func stop(_ fields: FieldReader) throws(InputError) -> [String] {
+        if case .string(let text)? = fields.members["stop"] { return [text] }
+        var strings: [String] = []
+        for (index, element) in (try fields.array("stop") ?? []).enumerated() {
+            guard let text = element.stringValue else {
+                throw InputError(field: "input.stop[\(index)]", reason: "must be a string, is \(element.typeName)")
+            }
+            strings.append(text)
+        }
+        return strings
+    }
+
+    /// `true` is the chosen token alone, a number also that many alternatives.
+    private static func logprobs(_ fields: FieldReader) throws(InputError) -> Int {
+        if case .bool(let isWanted)? = fields.members["logprobs"] { return isWanted ? 0 : -1 }
+        return try fields.integer("logprobs", 0...SamplingParameters.maximumLogprobs) ?? -1
+    }
+}
