@@ -73,7 +73,7 @@ let package = Package(
 
         // MARK: L3
         library("JobPublishing", ["JobModel", "JobStorage", "RedisClient", "JSON", .logging]),
-        library("LLMInference", ["LLMModels", "LLMTokenizers", "LLMKernels", .deque]),
+        library("LLMInference", ["LLMModels", "LLMTokenizers", "LLMKernels"]),
 
         // MARK: L4
         library("JobWorker", ["JobModel", "JobStorage", "PostgresClient", "JSON", .logging, .lifecycle]),
@@ -116,7 +116,10 @@ let package = Package(
         tests("TokenizersTests", ["LLMTokenizers", "JSON"], resources: [.copy("Goldens")]),
         tests("PromptsTests", ["LLMPrompts", "JSON"], resources: [.copy("Goldens")]),
         tests("ModelsTests", ["LLMModels", "LLMTokenizers", "LLMKernels", "JSON"], resources: [.copy("Goldens")]),
-        tests("InferenceTests", ["LLMInference", "LLMModels", "LLMTokenizers", "LLMKernels"]),
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+        tests(
+            "InferenceTests", ["LLMInference", "LLMModels", "LLMTokenizers", "LLMKernels", "JSON", "AllocationCounter"],
+            resources: [.copy("Goldens")]),
         tests("PostgresClientTests", ["PostgresClient", "TestSupport"]),
         tests("RedisClientTests", ["RedisClient", "TestSupport"]),
         tests("StorageTests", ["JobStorage", "JobModel", "JobMigrations", "PostgresClient", "TestSupport", "JSON"]),

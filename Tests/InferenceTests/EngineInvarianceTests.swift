@@ -18,14 +18,14 @@ import Testing
             })
         #expect(Set(alone.values.compactMap(\.output?.finishReason)) == [.stop, .length])
         var preemptions: UInt64 = 0
-        for round in 0..<25 {
+        for round in 0..<40 {
             let slots = random.int(1...20)
             var harness = EngineHarness()
             harness.model = ToyModel(threads: random.int(1...3))
             harness.limits = EngineLimits(
-                maximumSequences: slots, tokenBudget: slots + random.int(0...90), cacheBlocks: random.int(12...24))
-            var arrivals: [[GenerationRequest]] = Array(repeating: [], count: 40)
-            for request in requests.shuffled(using: &random) { arrivals[random.int(0...39)].append(request) }
+                maximumSequences: slots, tokenBudget: slots + random.int(0...90), cacheBlocks: random.int(12...18))
+            var arrivals: [[GenerationRequest]] = Array(repeating: [], count: 20)
+            for request in requests.shuffled(using: &random) { arrivals[random.int(0...19)].append(request) }
             let (results, stats) = try harness.run(arrivals)
             preemptions += stats.preemptions
             for request in requests where results[request.id] != alone[request.id] {

@@ -21,6 +21,8 @@ package struct Scheduler: Sendable {
         package internal(set) var computed = 0
         /// Rows from this position on need logits; the last known row always does.
         package let logitsFrom: Int
+        /// Tokens that it may come to have in the cache.
+        let longest: Int
         package internal(set) var table = BlockTable()
 
         package var pending: Int { known - computed }
@@ -73,7 +75,8 @@ package struct Scheduler: Sendable {
         arrivals += 1
         enqueue(
             Sequence(
-                request: request, priority: priority, arrival: arrivals, known: known, logitsFrom: logitsFrom))
+                request: request, priority: priority, arrival: arrivals, known: known, logitsFrom: logitsFrom,
+                longest: longest))
     }
 
     /// The plan was carried out.
@@ -138,6 +141,7 @@ package struct Scheduler: Sendable {
         guard order.isEmpty || allocator.freeCount - needed >= order.count else { return nil }
         var sequence = queue.removeLast()
         queuedBlocks -= needed
+        sequence.table = BlockTable(reservingTokens: sequence.longest)
         guard allocator.grow(&sequence.table, toHold: sequence.known) else {
             // Unreachable: with nothing running every block is free, and one sequence alone fits.
             preconditionFailure("blocks are missing")
