@@ -57,6 +57,9 @@ import Testing
         let big = try harness.run(one: request(1) { $0.parameters.maximumTokens = 31 })
         #expect(big.error == .exceedsCache(neededBlocks: 3, cacheBlocks: 2))
         #expect(try harness.run(one: request(1) { $0.parameters.maximumTokens = 30 }).output?.tokens.count == 30)
+        // The context bounds absurd lengths; here it needs more blocks than there are.
+        let endless = try harness.run(one: request(1) { $0.parameters.maximumTokens = .max })
+        #expect(endless.error == .exceedsCache(neededBlocks: 16, cacheBlocks: 2))
         let engine = try Engine(model: ToyModel(), limits: harness.limits)
         try engine.submit(request(1))
         #expect(throws: EngineError.duplicateRequest(1)) { try engine.submit(request(1)) }

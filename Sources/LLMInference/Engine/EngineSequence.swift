@@ -43,7 +43,9 @@ final class EngineSequence {
     var outputCount: Int { tokens.count - promptCount }
 
     /// Tokens that an answer of full length has in the cache; the last one never gets there.
-    var longest: Int { max(1, min(contextLength, promptCount + parameters.maximumTokens) - 1) }
+    var longest: Int { promptCount + longestOutput - 1 }
+
+    private var longestOutput: Int { min(parameters.maximumTokens, contextLength - promptCount) }
 
     /// Tokens whose rows are still worth computing: all while the answer goes on; when it ended with the resumed tokens
     /// and only log-probabilities are missing, all but the last.
@@ -57,10 +59,9 @@ final class EngineSequence {
 
     /// Before the first step: makes room for the whole answer, so that steps don't allocate.
     func reserve() {
-        let output = min(contextLength - promptCount, parameters.maximumTokens)
-        tokens.reserveCapacity(promptCount + output)
-        text.reserveCapacity(min(output * 4, 1 << 16))
-        if parameters.wantsLogprobs { logprobs.reserveCapacity(output) }
+        tokens.reserveCapacity(promptCount + longestOutput)
+        text.reserveCapacity(min(longestOutput * 4, 1 << 16))
+        if parameters.wantsLogprobs { logprobs.reserveCapacity(longestOutput) }
     }
 
     func append(_ logprob: TokenLogprob) { logprobs.append(logprob) }

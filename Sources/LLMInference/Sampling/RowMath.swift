@@ -41,8 +41,8 @@ enum RowMath {
         while index < count {
             let values = lanes(row, index, of: count, padding: -.infinity)
             if any(values .>= threshold) {
-                for lane in 0..<min(width, count - index) where values[lane] >= threshold {
-                    if !body(index + lane, values[lane], &threshold) { return }
+                for element in index..<min(index + width, count) where row[element] >= threshold {
+                    if !body(element, row[element], &threshold) { return }
                 }
             }
             index += width

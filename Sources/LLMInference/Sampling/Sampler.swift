@@ -25,6 +25,7 @@ package final class Sampler {
 
     /// Weights 1…2⁻¹²⁶ in eighths of an octave, and one bucket for what is smaller.
     private static let bucketCount = 127 * 8 + 1
+    private static let floors: [Float] = [0x1p-8, 0x1p-16, 0x1p-24, 0]
 
     package init(vocabularySize: Int) {
         self.vocabularySize = vocabularySize
@@ -168,10 +169,13 @@ package final class Sampler {
 
     /// Key of the last candidate, in order of falling weight, that the smallest set with a share of `topP` has.
     private func nucleus(_ candidates: Candidates, _ topP: Double) -> UInt64 {
-        // Only few candidates are worth a look when the distribution is peaked: those below the floor matter only
-        // if the ones above it don't reach the share.
+        // A peaked distribution, the usual one, needs a look at few candidates: those below a floor matter only if the
+        // ones above it don't reach the share.
         let goal = topP * candidates.total
-        return nucleus(candidates, goal, floor: 0x1p-24) ?? nucleus(candidates, goal, floor: 0) ?? 0
+        for floor in Self.floors {
+            if let key = nucleus(candidates, goal, floor: floor) { return key }
+        }
+        return 0
     }
 
     private func nucleus(_ candidates: Candidates, _ goal: Double, floor: Float) -> UInt64? {
@@ -182,15 +186,15 @@ package final class Sampler {
             return true
         }
         var sum = 0.0
-        guard
-            let last = (0..<Self.bucketCount).first(where: { bucket in
-                if sum + buckets[bucket] >= goal { return true }
-                sum += buckets[bucket]
-                return false
-            })
-        else { return nil }
+        var last = 0
+        while last < Self.bucketCount && sum + buckets[last] < goal {
+            sum += buckets[last]
+            last += 1
+        }
+        if last == Self.bucketCount { return nil }
         // Inside of the bucket where the sum reaches the goal, one by one.
         var count = 0
+        threshold = max(floor, Self.smallestWeight(bucket: last))
         RowMath.forEach(weights, count: candidates.count, atLeast: &threshold) { index, weight, _ in
             if Self.bucket(weight) == last {
                 keys[count] = OrderedKey.make(weight, index)
@@ -210,6 +214,10 @@ package final class Sampler {
     /// 0 for weight 1, growing as the weight falls.
     private static func bucket(_ weight: Float) -> Int {
         min(bucketCount - 1, Int(((1 as Float).bitPattern - weight.bitPattern) >> 20))
+    }
+
+    private static func smallestWeight(bucket: Int) -> Float {
+        Float(bitPattern: UInt32(max(0, Int((1 as Float).bitPattern) - ((bucket + 1) << 20) + 1)))
     }
 
     /// Drops the candidates whose key is below `key`.

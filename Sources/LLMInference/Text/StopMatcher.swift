@@ -6,26 +6,27 @@ struct StopMatcher {
     private struct Pattern {
         let text: String
         let bytes: [UInt8]
-        /// Length of the longest proper prefix of `bytes` that ends at each index.
-        let borders: [Int]
+        /// Length of the longest proper prefix of `bytes` that ends at each index; at most
+        /// `SamplingParameters.maximumStopBytes`.
+        let borders: [UInt16]
         var matched = 0
 
         init(_ text: String) {
             self.text = text
             bytes = Array(text.utf8)
-            var borders = [Int](repeating: 0, count: bytes.count)
+            var borders = [UInt16](repeating: 0, count: bytes.count)
             var length = 0
             for index in bytes.indices.dropFirst() {
-                while length > 0 && bytes[index] != bytes[length] { length = borders[length - 1] }
+                while length > 0 && bytes[index] != bytes[length] { length = Int(borders[length - 1]) }
                 if bytes[index] == bytes[length] { length += 1 }
-                borders[index] = length
+                borders[index] = UInt16(length)
             }
             self.borders = borders
         }
 
         /// True when the pattern ends with `byte`.
         mutating func advance(_ byte: UInt8) -> Bool {
-            while matched > 0 && bytes[matched] != byte { matched = borders[matched - 1] }
+            while matched > 0 && bytes[matched] != byte { matched = Int(borders[matched - 1]) }
             if bytes[matched] == byte { matched += 1 }
             return matched == bytes.count
         }
