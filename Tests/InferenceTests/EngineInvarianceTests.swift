@@ -69,6 +69,43 @@ import Testing
         }
     }
 
+    /// Requests cancelled at random moments, as a draining worker does, and resumed elsewhere give the whole answer;
+    /// those beside them notice nothing.
+    @Test func cancelledRequestsResumeInAnotherEngine() throws {
+        var random = TestRandom()
+        print("engine cancel: seed \(random.seed)")
+        let requests = (0..<40).map {
+            GenerationRequest.random(id: UInt64($0), vocabulary: 97, longestPrompt: 60, longestOutput: 50, &random)
+        }
+        let whole = try EngineHarness().run([requests]).results
+        for _ in 0..<15 {
+            var harness = EngineHarness()
+            harness.limits = EngineLimits(
+                maximumSequences: 6, tokenBudget: random.int(6...40), cacheBlocks: random.int(8...20))
+            let cancelSteps = requests.map { _ in random.int(0...200) }
+            let (first, _) = try harness.run([requests]) { step, engine in
+                for request in requests where cancelSteps[Int(request.id)] == step { engine.cancel(request.id) }
+            }
+            var resumed: [GenerationRequest] = []
+            for request in requests {
+                let output = try #require(first[request.id]?.output)
+                if output.finishReason == .cancelled {
+                    var rest = request
+                    rest.resumeTokens = output.tokens
+                    resumed.append(rest)
+                } else {
+                    #expect(output == whole[request.id]?.output, "seed \(random.seed)")
+                }
+            }
+            let (second, _) = try harness.run([resumed])
+            for request in resumed {
+                let events = first[request.id]!.events + second[request.id]!.events
+                #expect(second[request.id]?.output == whole[request.id]?.output, "seed \(random.seed)")
+                #expect(events == whole[request.id]?.events, "seed \(random.seed)")
+            }
+        }
+    }
+
     private func checkShape(_ result: EngineHarness.Result, _ request: GenerationRequest) throws {
         let output = try #require(result.output)
         #expect(result.events.map(\.token) == output.tokens)
