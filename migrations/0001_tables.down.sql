@@ -1,0 +1,2 @@
+-- Takes everything with it, results too.
+DROP SCHEMA millrace CASCADE;

@@ -1,0 +1,24 @@
+// The list of migrations, embedded in the binary: programs need no folder at run time. A test compares it with the folder.
+
+/// One step of the schema, with the way back.
+package struct Migration: Sendable {
+    package let version: Int
+    package let name: String
+    package let up: String
+    package let down: String
+}
+
+package enum Migrations {
+    package static let all: [Migration] = [
+        migration(1, "tables", PackageResources._001_tables_up_sql, PackageResources._001_tables_down_sql),
+        migration(2, "insert", PackageResources._002_insert_up_sql, PackageResources._002_insert_down_sql),
+        migration(3, "worker", PackageResources._003_worker_up_sql, PackageResources._003_worker_down_sql),
+        migration(4, "client", PackageResources._004_client_up_sql, PackageResources._004_client_down_sql),
+    ]
+
+    private static func migration(_ version: Int, _ name: String, _ up: [UInt8], _ down: [UInt8]) -> Migration {
+        Migration(
+            version: version, name: name, up: String(decoding: up, as: UTF8.self),
+            down: String(decoding: down, as: UTF8.self))
+    }
+}
