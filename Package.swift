@@ -24,10 +24,7 @@ func program(_ name: String, path: String? = nil, exclude: [String] = [], _ depe
     .executableTarget(name: name, dependencies: dependencies, path: path, exclude: exclude, swiftSettings: strict)
 }
 
-/// The folder is the list: a migration is one `NNNN_name.up.sql` with its `.down.sql`.
-let migrationFiles =
-    ((try? FileManager.default.contentsOfDirectory(atPath: Context.packageDirectory + "/migrations")) ?? [])
-    .filter { $0.hasSuffix(".sql") }.sorted()
+let migrations = ["0001_tables", "0002_insert", "0003_worker", "0004_client"]
 
 extension Target.Dependency {
     static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -59,7 +56,8 @@ let package = Package(
         library("JobModel", ["JSON"]),
         .target(
             name: "JobMigrations", path: "migrations",
-            resources: migrationFiles.map { .embedInCode($0) }, swiftSettings: strict),
+            resources: migrations.flatMap { [.embedInCode("\($0).up.sql"), .embedInCode("\($0).down.sql")] },
+            swiftSettings: strict),
         library("JobSettings", ["JSON"]),
         library("PostgresClient", ["CPostgres", .logging, .deque]),
         library("RedisClient", ["CHiredis", .logging, .deque]),
@@ -118,7 +116,8 @@ let package = Package(
         tests("ModelsTests", ["LLMModels", "LLMTokenizers", "LLMKernels", "JSON"], resources: [.copy("Goldens")]),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         tests(
-            "InferenceTests", ["LLMInference", "LLMModels", "LLMTokenizers", "LLMKernels", "JSON", "AllocationCounter"],
+            "InferenceTests",
+            ["LLMInference", "LLMModels", "LLMTokenizers", "LLMKernels", "JSON", "AllocationCounter"],
             resources: [.copy("Goldens")]),
         tests("PostgresClientTests", ["PostgresClient", "TestSupport"]),
         tests("RedisClientTests", ["RedisClient", "TestSupport"]),
