@@ -53,14 +53,14 @@ let package = Package(
         library("JSON", [.orderedCollections]),
 
         // MARK: L1
-        library("JobModel", ["JSON"]),
+        library("JobModel", ["JSON", .orderedCollections]),
         .target(
             name: "JobMigrations", path: "migrations",
             resources: migrations.flatMap { [.embedInCode("\($0).up.sql"), .embedInCode("\($0).down.sql")] },
             swiftSettings: strict),
         library("JobSettings", ["JSON"]),
         library("PostgresClient", ["CPostgres", .logging, .deque]),
-        library("RedisClient", ["CHiredis", .logging, .deque]),
+        library("RedisClient", ["CHiredis"]),
         library("LLMKernels", ["CKernels"]),
         library("LLMTokenizers", ["JSON"]),
         library("LLMPrompts", ["JSON", .orderedCollections]),

@@ -1,0 +1,118 @@
+// A job as its client sees it, and the names it is known by.
+import Foundation
+import JSON
+
+/// `millrace.jobs.id`.
+package typealias JobID = Int64
+
+/// Drawn by each claim; only ever grows. Every write of an attempt is guarded by it.
+package typealias RunToken = Int64
+
+/// One start of a worker process: drawn anew each time, so that a restarted process is never taken for its predecessor.
+package typealias WorkerID = UUID
+
+/// What a job does; the database knows the kinds that exist.
+package struct JobKind: RawRepresentable, Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
+    package let rawValue: String
+    package init(rawValue: String) { self.rawValue = rawValue }
+    package init(stringLiteral value: String) { rawValue = value }
+    package var description: String { rawValue }
+
+    package static let generate: JobKind = "generate"
+    /// Does nothing; for measuring the queue.
+    package static let noop: JobKind = "noop"
+}
+
+package enum JobState: String, Sendable, CaseIterable {
+    case blocked, scheduled, ready, running, succeeded, failed, cancelled, expired
+
+    /// A job in such a state changes no more, unless someone retries it by hand.
+    package var isFinal: Bool {
+        switch self {
+        case .succeeded, .failed, .cancelled, .expired: true
+        case .blocked, .scheduled, .ready, .running: false
+        }
+    }
+}
+
+/// A row of `millrace.jobs`.
+package struct Job: Sendable, Equatable {
+    package var id: JobID
+    package var kind: JobKind
+    package var model: String
+    package var queue: String
+    package var priority: Int
+    package var state: JobState
+    package var attempt: Int
+    package var maximumAttempts: Int
+    package var input: JSONValue
+    package var result: JSONValue?
+    package var error: JSONValue?
+    package var usage: JSONValue?
+    package var tenant: String
+    package var metadata: JSONValue
+    /// As PostgreSQL prints them in ISO form with the time zone.
+    package var createdAt: String
+    package var startedAt: String?
+    package var finishedAt: String?
+
+    package init(
+        id: JobID, kind: JobKind, model: String, queue: String, priority: Int, state: JobState, attempt: Int,
+        maximumAttempts: Int, input: JSONValue, result: JSONValue? = nil, error: JSONValue? = nil,
+        usage: JSONValue? = nil, tenant: String, metadata: JSONValue, createdAt: String, startedAt: String? = nil,
+        finishedAt: String? = nil
+    ) {
+        self.id = id
+        self.kind = kind
+        self.model = model
+        self.queue = queue
+        self.priority = priority
+        self.state = state
+        self.attempt = attempt
+        self.maximumAttempts = maximumAttempts
+        self.input = input
+        self.result = result
+        self.error = error
+        self.usage = usage
+        self.tenant = tenant
+        self.metadata = metadata
+        self.createdAt = createdAt
+        self.startedAt = startedAt
+        self.finishedAt = finishedAt
+    }
+}
+
+/// What a client hands in. nil is the column's default.
+package struct NewJob: Sendable {
+    package var kind: JobKind
+    package var model: String
+    package var input: JSONValue
+    package var queue: String?
+    package var priority: Int?
+    /// Seconds from now.
+    package var delay: Double?
+    package var maximumAttempts: Int?
+    /// Seconds from now until the job expires.
+    package var timeToStart: Double?
+    package var uniqueKey: String?
+    package var tenant: String?
+    package var metadata: JSONValue?
+
+    package init(
+        kind: JobKind, model: String = "", input: JSONValue, queue: String? = nil, priority: Int? = nil,
+        delay: Double? = nil, maximumAttempts: Int? = nil, timeToStart: Double? = nil, uniqueKey: String? = nil,
+        tenant: String? = nil, metadata: JSONValue? = nil
+    ) {
+        self.kind = kind
+        self.model = model
+        self.input = input
+        self.queue = queue
+        self.priority = priority
+        self.delay = delay
+        self.maximumAttempts = maximumAttempts
+        self.timeToStart = timeToStart
+        self.uniqueKey = uniqueKey
+        self.tenant = tenant
+        self.metadata = metadata
+    }
+}

@@ -1,0 +1,35 @@
+// A claimed job: what a worker gets, and what entitles it to report.
+import JSON
+
+package struct Lease: Sendable, Equatable {
+    package var id: JobID
+    package var runToken: RunToken
+    package var kind: JobKind
+    package var model: String
+    package var input: JSONValue
+    package var queue: String
+    package var priority: Int
+    /// This attempt, from 1.
+    package var attempt: Int
+    package var maximumAttempts: Int
+    package var tenant: String
+    /// What an earlier attempt had when it was last stored.
+    package var progress: JSONValue?
+
+    package init(
+        id: JobID, runToken: RunToken, kind: JobKind, model: String, input: JSONValue, queue: String, priority: Int,
+        attempt: Int, maximumAttempts: Int, tenant: String, progress: JSONValue? = nil
+    ) {
+        self.id = id
+        self.runToken = runToken
+        self.kind = kind
+        self.model = model
+        self.input = input
+        self.queue = queue
+        self.priority = priority
+        self.attempt = attempt
+        self.maximumAttempts = maximumAttempts
+        self.tenant = tenant
+        self.progress = progress
+    }
+}
