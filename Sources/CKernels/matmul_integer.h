@@ -1,0 +1,33 @@
+// What the integer products of all levels share: where the parts of a block are. Include a lanes_*.h first.
+#include "matmul_finish.h"
+
+/// The quantised rows of a tile and what belongs to one block of them.
+CK_INLINE const int8_t *CK(row_values)(const ck_matmul *job, int64_t m) {
+    return job->quantized.values + m * job->weights.columns;
+}
+
+CK_INLINE const uint8_t *CK(panel_base)(const ck_matmul *job, int64_t panel) {
+    return (const uint8_t *)job->weights.panels + panel * job->weights.panel_bytes;
+}
+
+/// The block's values, and its scales and minimums (null for int8) as 16 halves each.
+CK_INLINE const uint8_t *CK(block_values)(const uint8_t *panel, int64_t block, ck_layout layout) {
+    switch (layout) {
+        case ck_int8: return ck_int8_values(panel, block);
+        case ck_int8_minimum: return panel + block * ck_int8_minimum_bytes;
+        default: return panel + block * ck_int4_bytes;
+    }
+}
+
+CK_INLINE v16 CK(block_scales)(const uint8_t *panel, int64_t block, ck_layout layout) {
+    switch (layout) {
+        case ck_int8: return v_load_half(ck_int8_scales(panel, block));
+        case ck_int8_minimum: return v_load_half((const uint16_t *)(panel + block * ck_int8_minimum_bytes + 512));
+        default: return v_load_half((const uint16_t *)(panel + block * ck_int4_bytes + 256));
+    }
+}
+
+CK_INLINE v16 CK(block_minimums)(const uint8_t *panel, int64_t block, ck_layout layout) {
+    return v_load_half((const uint16_t *)(layout == ck_int4 ? panel + block * ck_int4_bytes + 288
+                                                            : panel + block * ck_int8_minimum_bytes + 544));
+}

@@ -1,0 +1,36 @@
+// Activation rows to int8 per 32-block. Included once per level after its lanes_*.h (plain loops the compiler vectorises;
+// maxima and sums are over integers, hence exact in any order).
+
+void CK(ck_quantize_rows)(const float *x, int64_t x_stride, int64_t row_begin, int64_t row_end, int64_t columns,
+                          const ck_quantized *out) {
+    const int64_t blocks = columns / ck_block;
+    for (int64_t m = row_begin; m < row_end; m++) {
+        for (int64_t b = 0; b < blocks; b++) {
+            const float *block = x + m * x_stride + b * ck_block;
+            int8_t *values = out->values + m * columns + b * ck_block;
+            int32_t largest = 0;  // the bits of |x| order like the numbers, NaN above infinity
+            for (int i = 0; i < ck_block; i++) {
+                const int32_t size = (int32_t)(ck_bits(block[i]) & 0x7fffffff);
+                largest = size > largest ? size : largest;
+            }
+            const float maximum = ck_from_bits((uint32_t)largest);
+            const int finite = largest < 0x7f800000;
+            const float scale = !finite ? NAN : maximum < 0x1p-100f ? 0 : maximum / 127.0f;
+            int32_t sum = 0;
+            if (finite && scale != 0) {
+                const float inverse = 127.0f / maximum;
+                for (int i = 0; i < ck_block; i++) {
+                    // Adding 1.5·2^23 rounds to the nearest even integer and leaves it in the low bits.
+                    const int32_t q = (int32_t)ck_bits(block[i] * inverse + 12582912.0f) - 0x4b400000;
+                    values[i] = (int8_t)q;
+                    sum += q;
+                }
+            } else {
+                memset(values, 0, ck_block);
+            }
+            out->scales[m * blocks + b] = scale;
+            out->sums[m * blocks + b] = scale * (float)sum;
+            out->offsets[m * blocks + b] = -128 * sum;
+        }
+    }
+}

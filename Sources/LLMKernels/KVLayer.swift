@@ -1,0 +1,58 @@
+// The paged key/value memory of one layer, in the order the attention kernel reads it.
+import CKernels
+
+package enum KVPrecision: String, Sendable {
+    case float32, float16
+}
+
+/// The shape of one block of 16 tokens: keys [kvHeads][headSize][16 tokens], then values [kvHeads][16 tokens][headSize].
+package struct KVLayout: Sendable, Equatable {
+    package static let blockSize = ck_token_block
+
+    package let kvHeads: Int
+    package let headSize: Int
+    package let precision: KVPrecision
+
+    package init(kvHeads: Int, headSize: Int, precision: KVPrecision) {
+        precondition(1...1 << 12 ~= kvHeads && 1...1 << 12 ~= headSize, "\(kvHeads) heads of \(headSize)")
+        self.kvHeads = kvHeads
+        self.headSize = headSize
+        self.precision = precision
+    }
+
+    /// Bytes of one block: keys and values of 16 tokens of one layer, a multiple of 64.
+    package var blockBytes: Int { 2 * valueOffset }
+
+    var valueOffset: Int { kvHeads * headSize * Self.blockSize * (precision == .float16 ? 2 : 4) }
+}
+
+/// One layer's blocks 0..<blockCount in a buffer that outlives this view.
+package struct KVLayer {
+    package let layout: KVLayout
+    package let blockCount: Int
+    let base: UnsafeMutablePointer<UInt8>
+
+    package init(layout: KVLayout, blockCount: Int, buffer: AlignedBuffer<UInt8>, offset: Int = 0) {
+        let (bytes, overflow) = layout.blockBytes.multipliedReportingOverflow(by: blockCount)
+        precondition(blockCount > 0 && !overflow && offset >= 0 && offset % 64 == 0 && offset <= buffer.count)
+        precondition(bytes <= buffer.count - offset, "\(blockCount) blocks exceed the buffer")
+        self.layout = layout
+        self.blockCount = blockCount
+        base = buffer.base + offset
+    }
+
+    /// Writes row r's key and value [kvHeads · headSize] to the place of its position.
+    package func store(keys: MatrixView, values: MatrixView, rows: PagedRows, team: ThreadTeam) {
+        let width = layout.kvHeads * layout.headSize
+        precondition(keys.columns == width && values.hasShape(of: keys), "keys and values of \(width) columns")
+        precondition(keys.rows == rows.count && rows.blockCount <= blockCount, "rows of another step")
+        forEachRow(keys.rows, elements: keys.rows * width, team: team) { row in
+            let position = Int(rows.positions[row])
+            let block = Int(rows.blocks[Int(rows.tables[row]) + position / KVLayout.blockSize])
+            ck_store_token(
+                base + block * layout.blockBytes, Int64(layout.valueOffset), Int32(layout.kvHeads),
+                Int32(layout.headSize), layout.precision == .float16 ? 1 : 0, Int32(position % KVLayout.blockSize),
+                keys.base + row * keys.stride, values.base + row * values.stride)
+        }
+    }
+}

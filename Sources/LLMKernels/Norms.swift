@@ -1,0 +1,29 @@
+// RMSNorm (Zhang & Sennrich 2019) and LayerNorm (Ba et al. 2016), row by row.
+import CKernels
+
+/// out = x / sqrt(mean(x²) + epsilon) · weight over groups of weight.count columns: one group per row normally, one per
+/// head for query and key norms. weight is the factor itself (Gemma's 1 + w is added at load). out may be x.
+package func rmsNorm(
+    _ x: MatrixView, weight: AlignedBuffer<Float>, epsilon: Float, into out: MatrixView, team: ThreadTeam
+) {
+    let size = weight.count
+    precondition(out.hasShape(of: x) && size > 0 && x.columns % size == 0, "norm of \(x.columns) columns by \(size)")
+    forEachRow(x.rows, elements: x.rows * x.columns, team: team) { row in
+        let from = x.base + row * x.stride, to = out.base + row * out.stride
+        for group in stride(from: 0, to: x.columns, by: size) {
+            kernels.rms_norm(from + group, weight.base, epsilon, to + group, Int64(size))
+        }
+    }
+}
+
+/// out = (x - mean) / sqrt(variance + epsilon) · weight + bias. out may be x.
+package func layerNorm(
+    _ x: MatrixView, weight: AlignedBuffer<Float>, bias: AlignedBuffer<Float>?, epsilon: Float, into out: MatrixView,
+    team: ThreadTeam
+) {
+    precondition(out.hasShape(of: x) && weight.count == x.columns && bias?.count ?? x.columns == x.columns)
+    forEachRow(x.rows, elements: x.rows * x.columns, team: team) { row in
+        kernels.layer_norm(
+            x.base + row * x.stride, weight.base, bias?.base, epsilon, out.base + row * out.stride, Int64(x.columns))
+    }
+}

@@ -1,0 +1,152 @@
+import CKernels
+import Foundation
+import LLMKernels
+import Testing
+
+/// Keys, values and queries of one sequence, in double, with the plain formula.
+private struct Reference {
+    var heads: Int, kvHeads: Int, size: Int
+    var keys: [[Float]] = [], values: [[Float]] = []
+
+    func attend(_ query: [Float], position: Int, parameters: AttentionParameters) -> [Double] {
+        let group = heads / kvHeads
+        var out = [Double](repeating: 0, count: heads * size)
+        let first = parameters.window.map { max(0, position - $0 + 1) } ?? 0
+        for head in 0..<heads {
+            let kv = head / group * size
+            var scores: [Double] = []
+            for t in first...position {
+                var dot = 0.0
+                for d in 0..<size { dot += Double(query[head * size + d]) * Double(keys[t][kv + d]) }
+                dot *= Double(parameters.scale)
+                if let cap = parameters.softcap { dot = Double(cap) * tanh(dot / Double(cap)) }
+                scores.append(dot)
+            }
+            let top = scores.max()!
+            let weights = scores.map { exp($0 - top) }
+            let sum = weights.reduce(0, +)
+            for (t, weight) in zip(first...position, weights) {
+                for d in 0..<size { out[head * size + d] += weight / sum * Double(values[t][kv + d]) }
+            }
+        }
+        return out
+    }
+}
+
+struct AttentionCase: CustomTestStringConvertible, Sendable {
+    var heads = 4, kvHeads = 2, size = 32
+    var precision = KVPrecision.float32
+    var window: Int?
+    var softcap: Float?
+    var testDescription: String { "\(heads)/\(kvHeads)×\(size) \(precision) \(window ?? 0) \(softcap ?? 0)" }
+
+    static let all: [AttentionCase] = [
+        .init(), .init(precision: .float16), .init(heads: 9, kvHeads: 3, size: 64),
+        .init(heads: 4, kvHeads: 4, size: 20),
+        .init(heads: 5, kvHeads: 1, size: 24, precision: .float16), .init(window: 1), .init(window: 16),
+        .init(window: 17), .init(window: 40, softcap: 5), .init(heads: 4, kvHeads: 1, size: 256, precision: .float16),
+        .init(heads: 7, kvHeads: 7, size: 9, softcap: 50),
+    ]
+}
+
+@Suite struct AttentionTests {
+    /// Two sequences in shuffled blocks of a cache full of NaN; all positions as one step of rows.
+    @Test(arguments: AttentionCase.all)
+    func matchesThePlainFormulaWhateverTheCompany(_ shape: AttentionCase) {
+        var random = Randomness()
+        let lengths = [70, 33], width = shape.kvHeads * shape.size, queryWidth = shape.heads * shape.size
+        let layout = KVLayout(kvHeads: shape.kvHeads, headSize: shape.size, precision: shape.precision)
+        let numbers = (0..<12).map(Int32.init).shuffled(using: &random)
+        let tables = [Array(numbers[0..<5]), Array(numbers[5..<8])]
+        let memory = AlignedBuffer<UInt8>(count: 12 * layout.blockBytes)
+        memset(memory.base, 0xff, memory.count)
+        let layer = KVLayer(layout: layout, blockCount: 12, buffer: memory)
+        let parameters = AttentionParameters(
+            scale: 1 / Float(shape.size).squareRoot(), window: shape.window, softcap: shape.softcap)
+
+        var positions: [Int32] = [], sequences: [Int32] = []
+        for (sequence, length) in lengths.enumerated() {
+            positions += (0..<Int32(length)).map { $0 }
+            sequences += [Int32](repeating: Int32(sequence), count: length)
+        }
+        let rows = positions.count
+        func rounded(_ x: [Float]) -> [Float] { shape.precision == .float16 ? x.map { Float(Float16($0)) } : x }
+        let keys = AlignedBuffer(rounded(random.floats(rows * width)))
+        let values = AlignedBuffer(rounded(random.floats(rows * width)))
+        let queries = AlignedBuffer(random.floats(rows * queryWidth))
+        var references = lengths.map { _ in Reference(heads: shape.heads, kvHeads: shape.kvHeads, size: shape.size) }
+        for row in 0..<rows {
+            references[Int(sequences[row])].keys.append(Array(keys.array[row * width..<(row + 1) * width]))
+            references[Int(sequences[row])].values.append(Array(values.array[row * width..<(row + 1) * width]))
+        }
+
+        func run(_ range: Range<Int>, threads: Int, store: Bool) -> [Float] {
+            let team = ThreadTeam(threads: threads)
+            let step = PagedRows()
+            step.assign(
+                positions: Array(positions[range]), sequences: Array(sequences[range]), blockTables: tables)
+            let slice = { (buffer: AlignedBuffer<Float>, columns: Int) in
+                buffer.matrix(rows: rows, columns: columns).rows(range)
+            }
+            if store {
+                layer.store(keys: slice(keys, width), values: slice(values, width), rows: step, team: team)
+            }
+            let out = AlignedBuffer<Float>(count: range.count * queryWidth)
+            attention(
+                slice(queries, queryWidth), layer: layer, rows: step, parameters: parameters,
+                into: out.matrix(rows: range.count, columns: queryWidth),
+                scratch: AttentionScratch(heads: shape.heads, layout: layout, team: team), team: team)
+            return out.array
+        }
+
+        // One row at a time while the cache grows, then all rows in one step.
+        let alone = (0..<rows).flatMap { run($0..<$0 + 1, threads: 1 + $0 % 2, store: true) }
+        for threads in 1...3 {
+            #expect(sameBytes(alone, run(0..<rows, threads: threads, store: false)), "seed \(random.seed)")
+        }
+        for row in 0..<rows {
+            let query = Array(queries.array[row * queryWidth..<(row + 1) * queryWidth])
+            let truth = references[Int(sequences[row])].attend(
+                query, position: Int(positions[row]), parameters: parameters)
+            for (value, exact) in zip(alone[row * queryWidth..<(row + 1) * queryWidth], truth) {
+                #expect(abs(Double(value) - exact) < 1e-5, "row \(row), seed \(random.seed)")
+            }
+        }
+    }
+
+    @Test(arguments: AttentionCase.all)
+    func everyLevelGivesTheSameBytes(_ shape: AttentionCase) {
+        var random = Randomness()
+        let group = shape.heads / shape.kvHeads, element = shape.precision == .float16 ? 2 : 4
+        let half = shape.kvHeads * shape.size * 16 * element
+        let count = 40, width = shape.heads * shape.size
+        let cache = AlignedBuffer<UInt8>(count: 2 * half * 3)
+        for block in 0..<3 {
+            for slot in 0..<16 {
+                ck_store_token(
+                    cache.base + 2 * half * block, Int64(half), Int32(shape.kvHeads), Int32(shape.size),
+                    shape.precision == .float16 ? 1 : 0, Int32(slot), random.floats(shape.kvHeads * shape.size),
+                    random.floats(shape.kvHeads * shape.size))
+            }
+        }
+        let queries = AlignedBuffer(random.floats(count * width))
+        let positions = AlignedBuffer((0..<Int32(count)).map { $0 + 3 })
+        let tables = AlignedBuffer<Int32>(count: count), blocks = AlignedBuffer<Int32>([2, 0, 1])
+        let scratch = AlignedBuffer<Float>(count: Int(ck_attention_scratch(Int64(count * group), Int32(shape.size))))
+        let results = levels.map { table in
+            let out = AlignedBuffer<Float>(count: count * width)
+            var job = ck_attention(
+                queries: queries.base, query_stride: Int64(width), output: out.base, output_stride: Int64(width),
+                cache: cache.base, block_bytes: Int64(2 * half), value_offset: Int64(half),
+                kv_heads: Int32(shape.kvHeads), group: Int32(group), head_size: Int32(shape.size),
+                half_precision: shape.precision == .float16 ? 1 : 0, positions: positions.base, tables: tables.base,
+                blocks: blocks.base, scale: 0.2, softcap: shape.softcap ?? 0, window: Int32(shape.window ?? 0))
+            for head in 0..<shape.kvHeads {
+                table.attention(&job, 0, Int64(count), Int32(head), 0, Int32(group), scratch.base)
+            }
+            return out.array
+        }
+        for result in results.dropFirst() { #expect(sameBytes(result, results[0]), "seed \(random.seed)") }
+        #expect(results[0].allSatisfy { $0.isFinite })
+    }
+}
