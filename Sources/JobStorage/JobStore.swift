@@ -1,0 +1,129 @@
+// The seam between the queue's rules and where the queue is kept. `PostgresJobStore` is what runs; `MemoryJobStore` is for
+// tests and trials without a server. One conformance suite holds for both.
+import Foundation
+import JSON
+import JobModel
+
+/// What can go wrong with a store.
+package enum StoreError: Error, Sendable, CustomStringConvertible {
+    /// The job was refused; the message begins with the field's name.
+    case refused(String)
+    case noSuchJob(JobID)
+    /// The job's state does not allow it.
+    case wrongState(String)
+    /// The worker was found dead; it has to start over under a new id.
+    case workerLost
+    /// The store can't be reached, or the statement may succeed when it is sent again.
+    case unavailable(String)
+    case broken(String)
+
+    package var description: String {
+        switch self {
+        case .refused(let message), .wrongState(let message), .unavailable(let message), .broken(let message): message
+        case .noSuchJob(let id): "id: there is no job \(id)"
+        case .workerLost: "worker: not registered or found dead"
+        }
+    }
+}
+
+/// What a worker wants.
+package struct ClaimRequest: Sendable {
+    package var worker: WorkerID
+    package var queues: [String]
+    package var kinds: [JobKind]
+    /// Models that it can serve; kinds that need none are claimed in any case.
+    package var models: [String]
+    package var maximum: Int
+
+    package init(worker: WorkerID, queues: [String], kinds: [JobKind], models: [String], maximum: Int) {
+        self.worker = worker
+        self.queues = queues
+        self.kinds = kinds
+        self.models = models
+        self.maximum = maximum
+    }
+}
+
+/// A worker process, as it announces itself.
+package struct WorkerRegistration: Sendable {
+    package var id: WorkerID
+    package var name: String
+    package var host: String
+    package var processID: Int32
+    package var profile: JSONValue
+
+    package init(id: WorkerID, name: String, host: String, processID: Int32, profile: JSONValue) {
+        self.id = id
+        self.name = name
+        self.host = host
+        self.processID = processID
+        self.profile = profile
+    }
+}
+
+/// What a heartbeat answers.
+package struct Pulse: Sendable, Equatable {
+    /// False: found dead; the leases are gone.
+    package var isAlive: Bool
+    /// Own jobs that clients want stopped.
+    package var cancelled: [JobID]
+
+    package init(isAlive: Bool, cancelled: [JobID]) {
+        self.isAlive = isAlive
+        self.cancelled = cancelled
+    }
+}
+
+/// What a running job has so far.
+package struct ProgressReport: Sendable {
+    package var id: JobID
+    package var runToken: RunToken
+    package var progress: JSONValue
+
+    package init(id: JobID, runToken: RunToken, progress: JSONValue) {
+        self.id = id
+        self.runToken = runToken
+        self.progress = progress
+    }
+}
+
+/// How much `maintain` found to do.
+package struct Maintenance: Sendable, Equatable {
+    package var rescued = 0
+    package var promoted = 0
+    package var expired = 0
+    package init(rescued: Int = 0, promoted: Int = 0, expired: Int = 0) {
+        self.rescued = rescued
+        self.promoted = promoted
+        self.expired = expired
+    }
+}
+
+package protocol JobStore: Sendable {
+    // MARK: Clients
+    /// All or none; ids in the order of the jobs.
+    func enqueue(_ jobs: [NewJob]) async throws(StoreError) -> [JobID]
+    func job(_ id: JobID) async throws(StoreError) -> Job
+    /// - Returns: the job's state afterwards; `running` means that the worker is told.
+    func cancel(_ id: JobID) async throws(StoreError) -> JobState
+    func retry(_ id: JobID) async throws(StoreError) -> JobState
+
+    // MARK: Workers
+    func register(_ worker: WorkerRegistration) async throws(StoreError)
+    func beat(_ worker: WorkerID, isDraining: Bool) async throws(StoreError) -> Pulse
+    func unregister(_ worker: WorkerID) async throws(StoreError)
+    /// Most urgent first; each with a run token larger than all before.
+    func claim(_ request: ClaimRequest) async throws(StoreError) -> [Lease]
+    /// Ends attempts, all in one transaction. A stale one changes nothing.
+    /// - Returns: the jobs whose lease was still held, with their state afterwards.
+    func complete(_ completions: [Completion]) async throws(StoreError) -> [JobID: JobState]
+    /// - Returns: for each job still held, whether a client wants it stopped.
+    func report(_ progress: [ProgressReport]) async throws(StoreError) -> [JobID: Bool]
+    /// Takes jobs of dead workers back, puts due jobs in line, ends those that missed their deadline: `maximum` of each.
+    func maintain(maximum: Int) async throws(StoreError) -> Maintenance
+
+    // MARK: Publisher
+    /// Hands over up to `maximum` events, oldest first; they are deleted when `publish` returns, and stay if it throws.
+    /// - Returns: how many were handed over.
+    func relayEvents(maximum: Int, _ publish: @Sendable ([JobEvent]) async throws -> Void) async throws -> Int
+}

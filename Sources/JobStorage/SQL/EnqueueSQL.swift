@@ -1,0 +1,29 @@
+// Inserting jobs, as any client would.
+import JSON
+import JobModel
+import PostgresClient
+
+enum EnqueueSQL {
+    /// One statement for any number of jobs, so that the insert trigger runs once. `coalesce` repeats the table's
+    /// defaults, since an explicit NULL would not take them. RETURNING gives the order of insertion.
+    static let enqueue: SQL = """
+        INSERT INTO millrace.jobs
+            (kind, model, input, queue, priority, run_at, max_attempts, deadline, unique_key, tenant, metadata)
+        SELECT kind, model, input, coalesce(queue, 'default'), coalesce(priority, 0),
+            now() + make_interval(secs => coalesce(delay, 0)), coalesce(max_attempts, 5),
+            now() + make_interval(secs => time_to_start), unique_key, coalesce(tenant, ''), coalesce(metadata, '{}')
+        FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::text[], $5::smallint[], $6::float8[], $7::smallint[],
+            $8::float8[], $9::text[], $10::text[], $11::jsonb[]) WITH ORDINALITY
+            AS job (kind, model, input, queue, priority, delay, max_attempts, time_to_start, unique_key, tenant, metadata, place)
+        ORDER BY place
+        RETURNING id
+        """
+
+    static func binds(_ jobs: [NewJob]) -> [(any PostgresBindable)?] {
+        [
+            jobs.map(\.kind.rawValue), jobs.map(\.model), jobs.map(\.input), jobs.map(\.queue), jobs.map(\.priority),
+            jobs.map(\.delay), jobs.map(\.maximumAttempts), jobs.map(\.timeToStart), jobs.map(\.uniqueKey),
+            jobs.map(\.tenant), jobs.map(\.metadata),
+        ]
+    }
+}

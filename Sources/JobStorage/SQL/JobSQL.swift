@@ -1,0 +1,36 @@
+// Reading jobs.
+import JSON
+import JobModel
+import PostgresClient
+
+enum JobSQL {
+    static let job: SQL = "SELECT * FROM millrace.jobs WHERE id = $1"
+
+    /// Newest first, by key set: page after page without an offset. NULL parameters filter nothing.
+    static let list: SQL = """
+        SELECT * FROM millrace.jobs
+        WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR kind = $2) AND ($3::text IS NULL OR queue = $3)
+          AND ($4::bigint IS NULL OR id < $4)
+        ORDER BY id DESC LIMIT $5
+        """
+
+    /// States and what waiting needs to know, of many jobs at once.
+    static let states: SQL = "SELECT id, state FROM millrace.jobs WHERE id = ANY ($1::bigint[])"
+
+    static let progress: SQL = "SELECT progress FROM millrace.partials WHERE job_id = $1"
+
+    static func job(_ row: PostgresRow) throws(PostgresError) -> Job {
+        let name = try row.get("state", as: String.self)
+        guard let state = JobState(rawValue: name) else {
+            throw PostgresError(kind: .permanent, message: "column state: unknown state \(name)")
+        }
+        return Job(
+            id: try row.get("id"), kind: JobKind(rawValue: try row.get("kind")), model: try row.get("model"),
+            queue: try row.get("queue"), priority: try row.get("priority"), state: state,
+            attempt: try row.get("attempt"), maximumAttempts: try row.get("max_attempts"),
+            input: try row.get("input"), result: try row.optional("result"), error: try row.optional("error"),
+            usage: try row.optional("usage"), tenant: try row.get("tenant"), metadata: try row.get("metadata"),
+            createdAt: try row.get("created_at"), startedAt: try row.optional("started_at"),
+            finishedAt: try row.optional("finished_at"))
+    }
+}
