@@ -1,0 +1,91 @@
+// What people ask of the queue: lists of jobs, workers and queues.
+import Foundation
+import JSON
+import JobModel
+import PostgresClient
+
+package struct WorkerSummary: Sendable {
+    package var id: WorkerID
+    package var name: String
+    package var host: String
+    package var processID: Int
+    /// alive, draining or lost.
+    package var state: String
+    package var running: Int
+    package var startedAt: String
+    /// Seconds since the last heartbeat.
+    package var silence: Double
+}
+
+package struct QueueSummary: Sendable {
+    package var queue: String
+    package var isPaused: Bool
+    package var ready: Int
+    package var scheduled: Int
+    package var running: Int
+    /// Seconds that the oldest ready job has waited.
+    package var oldest: Double?
+}
+
+extension PostgresJobStore {
+    /// Newest first; `before` is the last id of the page before.
+    package func list(
+        state: JobState? = nil, kind: String? = nil, queue: String? = nil, before: JobID? = nil, limit: Int
+    ) async throws(StoreError) -> [Job] {
+        try await query(JobSQL.list, [state?.rawValue, kind, queue, before, limit], JobSQL.job(_:))
+    }
+
+    /// States of those of the jobs that exist.
+    package func states(of ids: [JobID]) async throws(StoreError) -> [JobID: JobState] {
+        let pairs = try await query(JobSQL.states, [ids]) { row throws(PostgresError) in
+            (try row.get("id", as: JobID.self), try row.get("state", as: String.self))
+        }
+        return Dictionary(uniqueKeysWithValues: pairs.compactMap { id, name in JobState(rawValue: name).map { (id, $0) } })
+    }
+
+    /// What a running job has so far; nil when nothing is stored.
+    package func progress(of id: JobID) async throws(StoreError) -> JSONValue? {
+        try await query(JobSQL.progress, [id]) { row throws(PostgresError) in
+            try row.get("progress", as: JSONValue.self)
+        }.first
+    }
+
+    package func workers() async throws(StoreError) -> [WorkerSummary] {
+        try await query(OverviewSQL.workers) { row throws(PostgresError) in
+            WorkerSummary(
+                id: try row.get("id"), name: try row.get("name"), host: try row.get("host"),
+                processID: try row.get("pid"), state: try row.get("state"), running: try row.get("running"),
+                startedAt: try row.get("started_at"), silence: try row.get("silence"))
+        }
+    }
+
+    package func queues() async throws(StoreError) -> [QueueSummary] {
+        try await query(OverviewSQL.queues) { row throws(PostgresError) in
+            QueueSummary(
+                queue: try row.get("queue"), isPaused: try row.get("paused"), ready: try row.get("ready"),
+                scheduled: try row.get("scheduled"), running: try row.get("running"),
+                oldest: try row.optional("oldest"))
+        }
+    }
+}
+
+enum OverviewSQL {
+    static let workers: SQL = """
+        SELECT id, name, host, pid, started_at,
+            CASE WHEN lost OR beat_at < clock_timestamp() - millrace.worker_timeout() THEN 'lost'
+                 WHEN draining THEN 'draining' ELSE 'alive' END AS state,
+            (SELECT count(*) FROM millrace.leases WHERE worker_id = workers.id) AS running,
+            extract(epoch FROM clock_timestamp() - beat_at)::float8 AS silence
+        FROM millrace.workers ORDER BY started_at, id
+        """
+
+    /// Counts hot tables only: they are as large as the work at hand, not as the history.
+    static let queues: SQL = """
+        SELECT q.queue, q.paused,
+            (SELECT count(*) FROM millrace.ready r WHERE r.queue = q.queue) AS ready,
+            (SELECT count(*) FROM millrace.scheduled s JOIN millrace.jobs j ON j.id = s.job_id WHERE j.queue = q.queue) AS scheduled,
+            (SELECT count(*) FROM millrace.leases l JOIN millrace.jobs j ON j.id = l.job_id WHERE j.queue = q.queue) AS running,
+            (SELECT extract(epoch FROM clock_timestamp() - min(r.run_at))::float8 FROM millrace.ready r WHERE r.queue = q.queue) AS oldest
+        FROM millrace.queues q ORDER BY q.queue
+        """
+}

@@ -1,0 +1,19 @@
+// The registry of models.
+import PostgresClient
+
+enum ModelSQL {
+    static let register: SQL = """
+        INSERT INTO millrace.models (name, digest, architecture, context_length, uri, bytes) VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (name) DO UPDATE SET digest = EXCLUDED.digest, architecture = EXCLUDED.architecture,
+            context_length = EXCLUDED.context_length, uri = EXCLUDED.uri, bytes = EXCLUDED.bytes, created_at = now()
+        """
+    static let list: SQL = "SELECT * FROM millrace.models ORDER BY name"
+    static let one: SQL = "SELECT * FROM millrace.models WHERE name = $1"
+    static let remove: SQL = "DELETE FROM millrace.models WHERE name = $1"
+
+    static func model(_ row: PostgresRow) throws(PostgresError) -> RegisteredModel {
+        RegisteredModel(
+            name: try row.get("name"), digest: try row.get("digest"), architecture: try row.get("architecture"),
+            contextLength: try row.get("context_length"), uri: try row.get("uri"), bytes: try row.get("bytes"))
+    }
+}
