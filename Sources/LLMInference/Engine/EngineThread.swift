@@ -89,7 +89,7 @@ package final class EngineThread: Sendable {
 
     /// Ends a request with what it has; `finished` with the reason `cancelled` follows unless it has already ended.
     package func cancel(_ id: UInt64) {
-        state.withLock { $0.commands.append(.cancel(id)) }
+        state.withLock { if $0.phase != .ended { $0.commands.append(.cancel(id)) } }
         wake.signal()
     }
 
