@@ -1,4 +1,5 @@
 // Runs requests through engines of any shape and collects what comes out.
+import LLMKernels
 import Testing
 
 @testable import LLMInference
@@ -6,6 +7,7 @@ import Testing
 struct EngineHarness {
     var model: any StepModel = ToyModel()
     var limits = EngineLimits(maximumSequences: 8, tokenBudget: 32, cacheBlocks: 200)
+    var team = ThreadTeam(threads: 2)
 
     struct Result: Equatable {
         var output: GenerationOutput?
@@ -18,7 +20,7 @@ struct EngineHarness {
     func run(
         _ arrivals: [[GenerationRequest]], beforeStep: (Int, Engine) -> Void = { _, _ in }
     ) throws -> (results: [UInt64: Result], stats: EngineStats) {
-        let engine = try Engine(model: model, limits: limits)
+        let engine = try Engine(model: model, limits: limits, team: team)
         var results: [UInt64: Result] = [:]
         var step = 0
         while step < arrivals.count || engine.hasWork {

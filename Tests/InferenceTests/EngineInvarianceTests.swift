@@ -1,4 +1,5 @@
 // The promise: the same request gives the same bytes however it is run.
+import LLMKernels
 import Testing
 
 @testable import LLMInference
@@ -21,7 +22,7 @@ import Testing
         for round in 0..<40 {
             let slots = random.int(1...20)
             var harness = EngineHarness()
-            harness.model = ToyModel(threads: random.int(1...3))
+            harness.team = ThreadTeam(threads: random.int(1...3))
             harness.limits = EngineLimits(
                 maximumSequences: slots, tokenBudget: slots + random.int(0...90), cacheBlocks: random.int(12...18))
             var arrivals: [[GenerationRequest]] = Array(repeating: [], count: 20)

@@ -1,3 +1,4 @@
+import LLMKernels
 import Testing
 
 @testable import LLMInference
@@ -60,7 +61,7 @@ import Testing
         // The context bounds absurd lengths; here it needs more blocks than there are.
         let endless = try harness.run(one: request(1) { $0.parameters.maximumTokens = .max })
         #expect(endless.error == .exceedsCache(neededBlocks: 16, cacheBlocks: 2))
-        let engine = try Engine(model: ToyModel(), limits: harness.limits)
+        let engine = try Engine(model: ToyModel(), limits: harness.limits, team: ThreadTeam(threads: 2))
         try engine.submit(request(1))
         #expect(throws: EngineError.duplicateRequest(1)) { try engine.submit(request(1)) }
         try engine.submit(request(2))
@@ -74,7 +75,9 @@ import Testing
         (EngineLimits(cacheBlocks: 1, maximumWaiting: 0), "maximumWaiting"),
     ])
     func refusesImpossibleLimits(limits: EngineLimits, field: String) throws {
-        let error = try #require(throws: EngineError.self) { try Engine(model: ToyModel(), limits: limits) }
+        let error = try #require(throws: EngineError.self) {
+            try Engine(model: ToyModel(), limits: limits, team: ThreadTeam(threads: 2))
+        }
         #expect(error.description.hasPrefix(field + ": "))
     }
 

@@ -1,4 +1,5 @@
 import Synchronization
+import LLMKernels
 import Testing
 
 @testable import LLMInference
@@ -16,7 +17,7 @@ import Testing
     }
 
     @Test func answersManyCallersAtOnce() async throws {
-        let thread = try EngineThread(model: ToyModel(), limits: limits)
+        let thread = try EngineThread(model: ToyModel(), limits: limits, team: ThreadTeam(threads: 2))
         let outputs = await withTaskGroup(of: (UInt64, GenerationOutput?, Int).self) { group in
             for id in 0..<100 as Range<UInt64> {
                 group.addTask {
@@ -44,7 +45,7 @@ import Testing
     }
 
     @Test func drainFinishesAndRefuses() async throws {
-        let thread = try EngineThread(model: ToyModel(), limits: limits)
+        let thread = try EngineThread(model: ToyModel(), limits: limits, team: ThreadTeam(threads: 2))
         let ends = Mutex<[EngineEvent]>([])
         for id in 0..<10 as Range<UInt64> {
             thread.submit(request(id)) { event in if event.isLast { ends.withLock { $0.append(event) } } }
@@ -61,7 +62,8 @@ import Testing
     }
 
     @Test func stopCancelsWhatRuns() async throws {
-        let thread = try EngineThread(model: ToyModel(contextLength: 1_000_000), limits: roomy)
+        let thread = try EngineThread(
+            model: ToyModel(contextLength: 1_000_000), limits: roomy, team: ThreadTeam(threads: 2))
         let reasons = Mutex<[FinishReason]>([])
         let (first, isRunning) = AsyncStream.makeStream(of: Void.self)
         for id in 0..<6 as Range<UInt64> {
@@ -76,7 +78,8 @@ import Testing
     }
 
     @Test func leavingTheStreamCancelsTheRequest() async throws {
-        let thread = try EngineThread(model: ToyModel(contextLength: 1_000_000), limits: roomy)
+        let thread = try EngineThread(
+            model: ToyModel(contextLength: 1_000_000), limits: roomy, team: ThreadTeam(threads: 2))
         let task = Task {
             for await event in thread.events(of: request(1, output: 900_000)) { if case .token = event { break } }
         }
@@ -88,7 +91,7 @@ import Testing
     }
 
     @Test func capacityTellsOfFreeSlots() async throws {
-        let thread = try EngineThread(model: ToyModel(), limits: limits)
+        let thread = try EngineThread(model: ToyModel(), limits: limits, team: ThreadTeam(threads: 2))
         #expect(thread.stats.freeSlots == 4)
         for id in 0..<4 as Range<UInt64> { thread.submit(request(id)) { _ in } }
         var submitted: UInt64 = 4

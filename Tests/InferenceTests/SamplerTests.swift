@@ -155,19 +155,6 @@ import Testing
         }
     }
 
-    @Test func exponentialIsExact() {
-        for index in 0...200_000 {
-            let x = -Float(index) * 0.000_5
-            let value = RowMath.exponential(RowMath.Lanes(repeating: x))[3]
-            let exact = exp(Double(x))
-            if x >= -87 {
-                #expect(abs(Double(value) - exact) <= exact * 0x1p-22, "\(x)")
-            } else {
-                #expect(value == 0)
-            }
-        }
-    }
-
     private func floats(_ value: JSONValue?) -> [Float] {
         (value?.arrayValue ?? []).map { Float($0.doubleValue ?? .nan) }
     }

@@ -1,11 +1,11 @@
 // A model for tests: its logits are a hash of the whole sequence as it stands in the cache, so any mistake in positions,
 // blocks, chunks or resumption changes the answer.
 import LLMInference
+import LLMKernels
 
 struct ToyModel: StepModel {
     var vocabularySize = 97
     var contextLength = 256
-    var threads = 2
     /// Logits are NaN for every row whose sequence has this token.
     var poison: Int32 = 96
     /// How much likelier the end of text becomes; 0 = as likely as any other token.
@@ -30,7 +30,7 @@ struct ToyModel: StepModel {
 
     func makeTextDecoder() -> any TextDecoder { ToyDecoder() }
 
-    func makeRunner(cacheBlocks: Int, maximumRows: Int, maximumLogitRows: Int) -> any StepRunner {
+    func makeRunner(cacheBlocks: Int, maximumRows: Int, maximumLogitRows: Int, team: ThreadTeam) -> any StepRunner {
         ToyRunner(self, cacheBlocks: cacheBlocks, maximumRows: maximumRows, maximumLogitRows: maximumLogitRows)
     }
 }
@@ -67,7 +67,6 @@ final class ToyRunner: StepRunner {
     private let maximumLogitRows: Int
     private var cache: [Int32]
     private let logits: UnsafeMutablePointer<Float>
-    var threadCount: Int { model.threads }
 
     init(_ model: ToyModel, cacheBlocks: Int, maximumRows: Int, maximumLogitRows: Int) {
         self.model = model
@@ -78,10 +77,6 @@ final class ToyRunner: StepRunner {
     }
 
     deinit { logits.deallocate() }
-
-    func onEveryThread(_ body: (Int, Int) -> Void) {
-        for thread in 0..<model.threads { body(thread, model.threads) }
-    }
 
     func forward(_ batch: StepBatch) -> UnsafePointer<Float> {
         precondition(batch.tokens.count <= maximumRows && batch.logitRows.count <= maximumLogitRows)

@@ -38,13 +38,13 @@ extension Engine {
         }
     }
 
-    /// Chooses tokens and takes log-probabilities, rows spread over the model's threads.
+    /// Chooses tokens and takes log-probabilities, rows spread over the team.
     func evaluate(_ logits: UnsafePointer<Float>) {
         let size = model.vocabularySize
         if logitRows.count == 1 || samplers.count == 1 {
             for index in logitRows.indices { outcomes[index] = evaluate(index, logits + index * size, samplers[0]) }
         } else {
-            runner.onEveryThread { thread, count in
+            team.run { thread, count in
                 for index in stride(from: thread, to: logitRows.count, by: count) {
                     outcomes[index] = evaluate(index, logits + index * size, samplers[thread])
                 }

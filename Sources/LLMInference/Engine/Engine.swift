@@ -1,4 +1,5 @@
 // Continuous batching: holds requests, steps them together, tells what happens. Synchronous, owned by one thread.
+import LLMKernels
 
 /// For one model, request and CPU feature level the output is the same bytes whatever else is in the batch, however the
 /// prompt is cut into chunks, and whether the sequence was pre-empted or resumed: rows depend on their sequence alone
@@ -9,6 +10,7 @@ package final class Engine {
     package let limits: EngineLimits
     let model: any StepModel
     let runner: any StepRunner
+    let team: ThreadTeam
     var scheduler: Scheduler
     var plan: StepPlan
     var batch = StepBatch()
@@ -24,18 +26,19 @@ package final class Engine {
     private(set) var counters = EngineStats()
     private var rate = TokenRate()
 
-    package init(model: any StepModel, limits: EngineLimits) throws(EngineError) {
+    package init(model: any StepModel, limits: EngineLimits, team: ThreadTeam) throws(EngineError) {
         try limits.validate()
         self.model = model
         self.limits = limits
+        self.team = team
         scheduler = Scheduler(
             slots: limits.maximumSequences, tokenBudget: limits.tokenBudget, blocks: limits.cacheBlocks)
         runner = model.makeRunner(
             cacheBlocks: limits.cacheBlocks, maximumRows: limits.tokenBudget,
-            maximumLogitRows: scheduler.logitBudget)
+            maximumLogitRows: scheduler.logitBudget, team: team)
         plan = StepPlan(slots: limits.maximumSequences)
         slots = Array(repeating: nil, count: limits.maximumSequences)
-        samplers = (0..<runner.threadCount).map { _ in Sampler(vocabularySize: model.vocabularySize) }
+        samplers = (0..<team.count).map { _ in Sampler(vocabularySize: model.vocabularySize) }
         outcomes = .allocate(capacity: scheduler.logitBudget)
         outcomes.initialize(repeating: LogitOutcome(), count: scheduler.logitBudget)
         logitRows.reserveCapacity(scheduler.logitBudget)

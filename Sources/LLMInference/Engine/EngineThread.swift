@@ -1,6 +1,7 @@
 // Runs an engine on an operating-system thread of its own and gives the asynchronous world a thin interface to it. The
 // step is long and must not sit in the cooperative pool; so nothing here waits for it, and it waits for nobody.
 import Foundation
+import LLMKernels
 import Synchronization
 
 /// `submit` and `cancel` only leave a note; the thread reads all notes between two steps, so a request that is submitted
@@ -35,8 +36,10 @@ package final class EngineThread: Sendable {
     private let state: Mutex<State>
     private let wake = DispatchSemaphore(value: 0)
 
-    /// Starts the thread. Memory for the cache is taken on it.
-    package init(model: any StepModel, limits: EngineLimits, name: String = "engine") throws(EngineError) {
+    /// Starts the thread. Memory for the cache is taken on it. The team is the engine's alone.
+    package init(
+        model: any StepModel, limits: EngineLimits, team: ThreadTeam, name: String = "engine"
+    ) throws(EngineError) {
         try limits.validate()
         self.limits = limits
         var stats = EngineStats()
@@ -46,7 +49,7 @@ package final class EngineThread: Sendable {
         (capacity, capacityContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         let thread = Thread { [self] in
             do throws(EngineError) {
-                run(try Engine(model: model, limits: limits))
+                run(try Engine(model: model, limits: limits, team: team))
             } catch {
                 preconditionFailure("limits were checked: \(error)")
             }

@@ -1,4 +1,5 @@
 // The seam between the engine and the model that it runs.
+import LLMKernels
 
 /// What the engine needs to know of a model. Immutable; several engines may share one.
 package protocol StepModel: Sendable {
@@ -9,7 +10,7 @@ package protocol StepModel: Sendable {
     var endOfTextTokens: [Int32] { get }
     func makeTextDecoder() -> any TextDecoder
     /// Memory for running: a cache of `cacheBlocks` blocks and room for one step of at most these many rows.
-    func makeRunner(cacheBlocks: Int, maximumRows: Int, maximumLogitRows: Int) -> any StepRunner
+    func makeRunner(cacheBlocks: Int, maximumRows: Int, maximumLogitRows: Int, team: ThreadTeam) -> any StepRunner
 }
 
 /// A model with its cache and work memory. Owned by one engine.
@@ -17,7 +18,4 @@ package protocol StepRunner: AnyObject {
     /// Computes one step and returns the logits [batch.logitRows.count, vocabularySize], which last until the next call.
     /// A row's logits depend on its sequence alone, bit for bit.
     func forward(_ batch: StepBatch) -> UnsafePointer<Float>
-    /// Runs `body` on every thread of the model's team; returns when all are done.
-    func onEveryThread(_ body: (_ thread: Int, _ count: Int) -> Void)
-    var threadCount: Int { get }
 }

@@ -4,7 +4,7 @@
 enum RowMath {
     typealias Lanes = SIMD16<Float>
     static let width = Lanes.scalarCount
-    /// Elements of one block of `exponentials`.
+    /// Elements of one block of `sums`.
     static let blockSize = 256
 
     @inline(__always)
@@ -59,52 +59,26 @@ enum RowMath {
         return found
     }
 
-    /// eˣ for x ≤ 0 within 2 units in the last place; 0 below −87.
-    @inline(__always)
-    static func exponential(_ x: Lanes) -> Lanes {
-        let underflow = x .< -87
-        let bounded = x.replacing(with: Lanes(repeating: -87), where: underflow)
-        // x = n·ln 2 + r; adding 1.5·2²³ rounds to the nearest integer and leaves it in the low bits.
-        let magic = Lanes(repeating: 0x1.8p23)
-        let shifted = bounded * 1.442_695_04 + magic
-        let n = shifted - magic
-        let r = bounded - n * 0.693_359_375 + n * 2.121_944_40e-4
-        // Minimax polynomial of Cephes' expf.
-        var p = Lanes(repeating: 1.987_569_15e-4)
-        p = p * r + 1.398_199_95e-3
-        p = p * r + 8.333_451_91e-3
-        p = p * r + 4.166_579_59e-2
-        p = p * r + 1.666_666_55e-1
-        p = p * r + 0.5
-        p = p * (r * r) + r + 1
-        let exponent = unsafeBitCast(shifted, to: SIMD16<Int32>.self) &+ SIMD16(repeating: 127 &- 0x4B40_0000)
-        let power = unsafeBitCast(exponent &<< SIMD16(repeating: 23), to: Lanes.self)
-        return (p * power).replacing(with: Lanes(repeating: 0), where: underflow)
+    /// out[i] = (row[i] − maximum) / temperature, which never overflows upwards. `out` may be `row`.
+    static func scale(
+        _ row: UnsafePointer<Float>, count: Int, maximum: Float, temperature: Float,
+        into out: UnsafeMutablePointer<Float>
+    ) {
+        for index in 0..<count { out[index] = (row[index] - maximum) / temperature }
     }
 
-    /// weights[i] = exp((row[i] − maximum) / temperature), and their sums by blocks. `weights` may be `row`.
-    /// - Parameter weights: room for `count` rounded up to `width`; the padding becomes 0. nil: only the sums.
-    /// - Returns: the sum of the block sums.
-    static func exponentials(
-        _ row: UnsafePointer<Float>, count: Int, maximum: Float, temperature: Float,
-        weights: UnsafeMutablePointer<Float>?, blockSums: UnsafeMutablePointer<Double>
+    /// The sums of blocks of `blockSize` elements, and of them all.
+    static func sums(
+        _ row: UnsafePointer<Float>, count: Int, into blockSums: UnsafeMutablePointer<Double>
     ) -> Double {
         var total = 0.0
-        var block = 0
-        var start = 0
-        while start < count {
+        for block in 0..<(count + blockSize - 1) / blockSize {
             var sum = Lanes(repeating: 0)
-            var index = start
-            while index < min(start + blockSize, count) {
-                let weight = exponential((lanes(row, index, of: count, padding: -.infinity) - maximum) / temperature)
-                if let weights { UnsafeMutableRawPointer(weights + index).storeBytes(of: weight, as: Lanes.self) }
-                sum += weight
-                index += width
+            for index in stride(from: block * blockSize, to: min((block + 1) * blockSize, count), by: width) {
+                sum += lanes(row, index, of: count, padding: 0)
             }
             blockSums[block] = sumInTreeOrder(sum)
             total += blockSums[block]
-            block += 1
-            start += blockSize
         }
         return total
     }

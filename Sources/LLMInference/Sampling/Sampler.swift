@@ -1,6 +1,7 @@
 // Chooses one token from one row of logits. The choice is a function of the row, the parameters, the tokens seen and
 // (seed, position); nothing else can change a byte of it.
 import Foundation
+import LLMKernels
 
 /// The order is that of Hugging Face `generate` (processors, then warpers):
 /// repetition penalty → frequency and presence penalties → temperature → top-k → top-p → min-p → draw.
@@ -13,7 +14,7 @@ import Foundation
 /// Holds scratch memory for one row; use one per thread.
 package final class Sampler {
     let vocabularySize: Int
-    /// exp((logit − maximum) / temperature) of each candidate; 0 once it is filtered out.
+    /// Probability of each candidate, among those that were there when it was computed.
     private let weights: UnsafeMutablePointer<Float>
     /// The row after penalties.
     private let penalised: UnsafeMutablePointer<Float>
@@ -29,8 +30,7 @@ package final class Sampler {
 
     package init(vocabularySize: Int) {
         self.vocabularySize = vocabularySize
-        let padded = (vocabularySize + RowMath.width - 1) / RowMath.width * RowMath.width
-        weights = .allocate(capacity: padded)
+        weights = .allocate(capacity: vocabularySize)
         penalised = .allocate(capacity: vocabularySize)
         blockSums = .allocate(capacity: vocabularySize / RowMath.blockSize + 1)
         tokens = .allocate(capacity: vocabularySize)
@@ -90,9 +90,11 @@ package final class Sampler {
     /// log Σ exp(row); nil as for `choose`.
     func logNormaliser(_ row: UnsafePointer<Float>) -> Double? {
         guard let maximum = RowMath.maximum(row, count: vocabularySize) else { return nil }
-        let sum = RowMath.exponentials(
-            row, count: vocabularySize, maximum: maximum, temperature: 1, weights: nil, blockSums: blockSums)
-        return Double(maximum) + log(sum)
+        softmax(
+            UnsafeBufferPointer(start: row, count: vocabularySize),
+            into: UnsafeMutableBufferPointer(start: weights, count: vocabularySize))
+        // The largest probability is 1 / Σ exp(row − maximum).
+        return Double(maximum) - log(Double(RowMath.maximum(weights, count: vocabularySize)!))
     }
 
     /// The `count` most probable tokens, the lower id first among equals.
@@ -138,13 +140,16 @@ package final class Sampler {
             candidates = Candidates(count: count, isWholeVocabulary: false, total: 0)
             logits = UnsafePointer(weights)
         }
-        candidates.total = RowMath.exponentials(
-            logits, count: candidates.count, maximum: maximum, temperature: parameters.temperature,
-            weights: weights, blockSums: blockSums)
+        RowMath.scale(
+            logits, count: candidates.count, maximum: maximum, temperature: parameters.temperature, into: weights)
+        let buffer = UnsafeMutableBufferPointer(start: weights, count: candidates.count)
+        softmax(UnsafeBufferPointer(buffer), into: buffer)
+        candidates.total = RowMath.sums(weights, count: candidates.count, into: blockSums)
         if parameters.topP < 1 || parameters.minP > 0 {
-            var cut: UInt64 = 0
-            if parameters.topP < 1 { cut = nucleus(candidates, Double(parameters.topP)) }
-            candidates = keep(candidates, from: max(cut, OrderedKey.make(parameters.minP, Int(UInt32.max))))
+            let largest = RowMath.maximum(weights, count: candidates.count)!
+            var cut = OrderedKey.make(parameters.minP * largest, Int(UInt32.max))
+            if parameters.topP < 1 { cut = max(cut, nucleus(candidates, Double(parameters.topP), largest: largest)) }
+            candidates = keep(candidates, from: cut)
         }
         return candidates
     }
@@ -168,12 +173,12 @@ package final class Sampler {
     }
 
     /// Key of the last candidate, in order of falling weight, that the smallest set with a share of `topP` has.
-    private func nucleus(_ candidates: Candidates, _ topP: Double) -> UInt64 {
+    private func nucleus(_ candidates: Candidates, _ topP: Double, largest: Float) -> UInt64 {
         // A peaked distribution, the usual one, needs a look at few candidates: those below a floor matter only if the
         // ones above it don't reach the share.
         let goal = topP * candidates.total
         for floor in Self.floors {
-            if let key = nucleus(candidates, goal, floor: floor) { return key }
+            if let key = nucleus(candidates, goal, floor: floor * largest) { return key }
         }
         return 0
     }
