@@ -74,7 +74,7 @@ let package = Package(
         library("LLMInference", ["LLMModels", "LLMTokenizers", "LLMKernels"]),
 
         // MARK: L4
-        library("JobWorker", ["JobModel", "JobStorage", "PostgresClient", "JSON", .logging, .lifecycle]),
+        library("JobWorker", ["JobModel", "JobStorage", "PostgresClient", "JSON", .logging]),
 
         // MARK: L5, where the columns meet
         library(

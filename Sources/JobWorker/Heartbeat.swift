@@ -1,0 +1,69 @@
+// The sign of life. It has an operating-system thread and a connection of its own: compute threads keep all cores busy,
+// and a beat that waits behind them would make a healthy worker look dead.
+import Foundation
+import Glibc
+import JobModel
+import JobStorage
+import Logging
+import PostgresClient
+import Synchronization
+
+/// Beats every `interval` seconds until stopped; tells of cancelled jobs, and when the worker was found dead.
+package final class Heartbeat: Sendable {
+    package enum Event: Sendable, Equatable {
+        case cancelled([JobID])
+        /// The leases are gone; everything that runs is in vain.
+        case lost
+    }
+
+    package let events: AsyncStream<Event>
+    private let continuation: AsyncStream<Event>.Continuation
+    private let isStopped = Atomic<Bool>(false)
+    private let isDraining = Atomic<Bool>(false)
+    private let wake = DispatchSemaphore(value: 0)
+
+    package init(
+        _ configuration: PostgresConfiguration, worker: WorkerID, interval: Double = 2, logger: Logger
+    ) {
+        (events, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(64))
+        let thread = Thread { [self] in
+            run(configuration, worker, interval, logger)
+            continuation.finish()
+        }
+        thread.name = "heartbeat"
+        thread.start()
+    }
+
+    /// The next beats say that the worker takes no more jobs.
+    package func drain() {
+        isDraining.store(true, ordering: .relaxed)
+        wake.signal()
+    }
+
+    package func stop() {
+        isStopped.store(true, ordering: .relaxed)
+        wake.signal()
+    }
+
+    private func run(_ configuration: PostgresConfiguration, _ worker: WorkerID, _ interval: Double, _ logger: Logger) {
+        var handle: PostgresHandle?
+        while !isStopped.load(ordering: .relaxed) {
+            do throws(PostgresError) {
+                let connection: PostgresHandle
+                if let handle { connection = handle } else { connection = try PostgresHandle(configuration) }
+                handle = connection
+                let rows = try connection.query(WorkerSQL.beat, [worker, isDraining.load(ordering: .relaxed)])
+                let pulse = try WorkerSQL.pulse(rows[0])
+                if !pulse.cancelled.isEmpty { continuation.yield(.cancelled(pulse.cancelled)) }
+                if !pulse.isAlive {
+                    continuation.yield(.lost)
+                    return
+                }
+            } catch {
+                logger.warning("a heartbeat failed: \(error)")
+                handle = nil
+            }
+            _ = wake.wait(timeout: .now() + interval)
+        }
+    }
+}
