@@ -206,12 +206,13 @@ extension ByteReader {
         guard let encoding = TensorEncoding(rawValue: type) else {
             throw .unsupported(path: path, field: field, reason: "encoding \(type) is not supported")
         }
-        guard let rowBytes = encoding.rowBytes(dimensions[0]) else {
+        guard dimensions[0].isMultiple(of: encoding.blockSize) else {
             throw invalid(
                 field, "rows of \(dimensions[0]) are no whole number of \(encoding.name) blocks (\(encoding.blockSize))"
             )
         }
-        let (byteCount, overflow) = rowBytes.multipliedReportingOverflow(by: elements / dimensions[0])
+        let (byteCount, overflow) = (elements / encoding.blockSize)
+            .multipliedReportingOverflow(by: encoding.blockBytes)
         guard !overflow else { throw invalid(field, "the size in bytes overflows") }
         let offset = try integer(UInt64.self, field)
         return TensorLine(name: name, dimensions: dimensions, encoding: encoding, byteCount: byteCount, offset: offset)

@@ -27,20 +27,22 @@ package struct GGUFModel: ModelSource {
     }
 
     package func optionalTensor(_ name: TensorName) throws(ModelError) -> SourceTensor? {
-        guard let line = architecture.checkpoint.tensors.line(name), let tensor = file[line.gguf] else { return nil }
+        guard let line = architecture.checkpoint.tensors.line(name), let entry = file[line.gguf] else { return nil }
         let shape = configuration.shape(name)
-        guard tensor.dimensions == shape.reversed() else {
-            throw .wrongShape(path: path, name: line.gguf, found: tensor.dimensions.reversed(), expected: shape)
+        guard let tensor = file.sourceTensor(line.gguf), tensor.shape == shape else {
+            throw .wrongShape(path: path, name: line.gguf, found: entry.dimensions.reversed(), expected: shape)
         }
-        return file.tensor(tensor, shape: shape)
+        return tensor
     }
 }
 
 extension GGUFFile {
-    /// A tensor of one or two dimensions, whose shape the caller has compared with the table.
-    func tensor(_ tensor: GGUFTensor, shape: [Int]) -> SourceTensor {
-        SourceTensor(
-            name: tensor.name, shape: shape, encoding: tensor.encoding, file: mapping, offset: tensor.offset)
+    /// A tensor of one or two dimensions by the name in the file; nil for a missing one, and for one of more dimensions.
+    package func sourceTensor(_ name: String) -> SourceTensor? {
+        guard let tensor = self[name], tensor.dimensions.count <= 2 else { return nil }
+        return SourceTensor(
+            name: name, shape: tensor.dimensions.reversed(), encoding: tensor.encoding, file: mapping,
+            offset: tensor.offset)
     }
 
     fileprivate func architecture() throws(ModelError) -> Architecture {

@@ -12,15 +12,10 @@ package struct HuggingFaceModel: ModelSource {
 
     package init(_ path: String) throws(ModelError) {
         folder = try HuggingFaceFolder(path)
-        let (architecture, members) = try folder.textConfiguration()
-        let fields = ConfigurationFields(
-            path: path + "/config.json", architecture: architecture, origin: .huggingFace(members))
-        var configuration = try architecture.checkpoint.configuration(fields)
-        folder.readSpecialTokens(members, into: &configuration)
-        try configuration.check(path: path + "/config.json")
-        self.configuration = configuration
+        configuration = try ModelConfiguration(
+            huggingFace: folder.configuration, generation: folder.generation, path: path + "/config.json")
         chatTemplate = try folder.chatTemplate()
-        let table = architecture.checkpoint.tensors
+        let table = configuration.architecture.checkpoint.tensors
         let embedding = table.line(.tokenEmbedding)!.huggingFace
         prefix = table.prefixes.first { [folder] in folder.tensor($0 + embedding) != nil } ?? table.prefixes[0]
         try checkTensors()
@@ -55,39 +50,40 @@ package struct HuggingFaceModel: ModelSource {
     }
 }
 
-extension HuggingFaceFolder {
-    /// The family, and the part of `config.json` that describes the language model.
-    fileprivate func textConfiguration() throws(ModelError) -> (Architecture, JSONValue) {
-        let file = path + "/config.json"
-        guard let type = configuration["model_type"]?.stringValue else {
-            throw .invalidFile(path: file, field: "key \"model_type\"", reason: "the key is missing, or not a string")
+extension ModelConfiguration {
+    /// - Parameters:
+    ///   - file: the content of `config.json`.
+    ///   - generation: the content of `generation_config.json`, which lists the ends of text of a chat model, too.
+    ///   - path: of `config.json`, for messages.
+    package init(huggingFace file: JSONValue, generation: JSONValue? = nil, path: String) throws(ModelError) {
+        guard let type = file["model_type"]?.stringValue else {
+            throw .invalidFile(path: path, field: "key \"model_type\"", reason: "the key is missing, or not a string")
         }
         guard let architecture = Architecture(modelType: type) else {
             throw .unsupported(
-                path: file, field: "key \"model_type\"",
+                path: path, field: "key \"model_type\"",
                 reason: "\"\(type)\" is not supported; \(Architecture.supported)")
         }
-        if configuration["quantization_config"] ?? .null != .null {
+        if file["quantization_config"] ?? .null != .null {
             throw .unsupported(
-                path: file, field: "key \"quantization_config\"", reason: "quantised checkpoints are not supported")
+                path: path, field: "key \"quantization_config\"", reason: "quantised checkpoints are not supported")
         }
         // Gemma 3 with a vision tower keeps the language model's keys in an object of their own.
-        let nested = configuration["text_config"]
-        return (architecture, architecture == .gemma3 && nested?.objectValue != nil ? nested! : configuration)
-    }
-
-    /// Ends of text from all the places that name one: generation_config.json lists those of a chat model, too.
-    fileprivate func readSpecialTokens(_ members: JSONValue, into configuration: inout ModelConfiguration) {
-        let places = [generation, self.configuration, members].compactMap(\.self)
-        let ends = places.flatMap { place -> [Int] in
-            let value = place["eos_token_id"]
+        let nested = architecture == .gemma3 ? file["text_config"] : nil
+        let members = nested?.objectValue == nil ? file : nested!
+        self = try architecture.checkpoint.configuration(
+            ConfigurationFields(path: path, architecture: architecture, origin: .huggingFace(members)))
+        let ends = [generation, file, members].flatMap { place -> [Int] in
+            let value = place?["eos_token_id"]
             return value?.arrayValue?.compactMap(\.intValue) ?? (value?.intValue.map { [$0] } ?? [])
         }
-        let begin = [members, self.configuration, generation].lazy
-            .compactMap { $0?["bos_token_id"]?.intValue }.first
-        configuration.setSpecialTokens(begin: begin, ends: ends)
+        let begin = [members, file, generation].lazy.compactMap { $0?["bos_token_id"]?.intValue }.first
+        setSpecialTokens(begin: begin, ends: ends)
+        try check(path: path)
     }
+}
 
+extension HuggingFaceFolder {
     /// chat_template.jinja, else the template (of several: the one named "default") in tokenizer_config.json.
     fileprivate func chatTemplate() throws(ModelError) -> String? {
         if let bytes = try bytes("chat_template.jinja") {

@@ -13,15 +13,19 @@ package enum ExactForm: Sendable, Equatable {
     case int8WithMinimums
 }
 
-extension SourceTensor {
+extension TensorEncoding {
     package var exactForm: ExactForm {
-        switch encoding {
+        switch self {
         case .q4_0, .q4_1, .q4_K: .int4
         case .q8_0, .q5_0, .iq4_NL: .int8
         case .q5_1, .q5_K: .int8WithMinimums
         case .float32, .float16, .bfloat16, .q2_K, .q3_K, .q6_K: .none
         }
     }
+}
+
+extension SourceTensor {
+    package var exactForm: ExactForm { encoding.exactForm }
 
     /// Copies the integers of a row (`columns` values 0...15) with the scale and minimum of each block of 32.
     /// `exactForm` must be `.int4`.

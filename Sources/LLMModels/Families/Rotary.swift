@@ -62,14 +62,15 @@ enum Rotary {
     }
 
     private static func divisors(_ file: GGUFFile, pairs: Int) throws(ModelError) -> [Float]? {
-        guard let tensor = file["rope_freqs.weight"] else { return nil }
-        guard tensor.dimensions == [pairs] else {
-            throw .wrongShape(path: file.path, name: tensor.name, found: tensor.dimensions, expected: [pairs])
+        let name = "rope_freqs.weight"
+        guard let entry = file[name] else { return nil }
+        guard let tensor = file.sourceTensor(name), tensor.shape == [pairs] else {
+            throw .wrongShape(path: file.path, name: name, found: entry.dimensions.reversed(), expected: [pairs])
         }
-        let values = file.tensor(tensor, shape: [pairs]).floats()
+        let values = tensor.floats()
         guard values.allSatisfy({ $0.isNormal && $0 > 0 }) else {
             throw .invalidFile(
-                path: file.path, field: "tensor \"\(tensor.name)\"", reason: "positive numbers are expected")
+                path: file.path, field: "tensor \"\(name)\"", reason: "positive numbers are expected")
         }
         return values
     }
