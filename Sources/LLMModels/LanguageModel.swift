@@ -1,0 +1,98 @@
+// A model in memory, ready to compute: embedding, layers, head.
+import LLMKernels
+
+/// Immutable; any number of engines may share it, each with a cache and a workspace of its own.
+package final class LanguageModel: Sendable {
+    package let configuration: ModelConfiguration
+    package let precision: ComputePrecision
+    private let embedding: PackedMatrix
+    private let positionEmbedding: PackedMatrix?
+    private let layers: [DecoderLayer]
+    private let outputNorm: Norm
+    /// The LM head, which is the embedding in a tied model.
+    private let head: Linear
+
+    /// Reads and packs all weights.
+    package init(_ source: any ModelSource, precision: ComputePrecision, team: ThreadTeam) throws(ModelError) {
+        let loader = WeightLoader(source: source, precision: precision, team: team)
+        let configuration = source.configuration
+        self.configuration = configuration
+        self.precision = precision
+        embedding = try loader.matrix(.tokenEmbedding)
+        positionEmbedding = configuration.rotary == nil ? try loader.matrix(.positionEmbedding) : nil
+        outputNorm = try loader.norm(.outputNorm, .outputNormBias)
+        head = Linear(weights: configuration.isOutputTied ? embedding : try loader.matrix(.output), bias: nil)
+
+        func table(_ parameters: RotaryParameters?) -> RoPETable? {
+            parameters.map { RoPETable(frequencies: $0.frequencies, positions: configuration.contextLength) }
+        }
+        let rotary = table(configuration.rotary)
+        let windowRotary = configuration.windowRotary == configuration.rotary ? rotary : table(configuration.windowRotary)
+        var layers: [DecoderLayer] = []
+        for (layer, window) in configuration.windows.enumerated() {
+            layers.append(try DecoderLayer(loader, layer: layer, rotary: window == nil ? rotary : windowRotary))
+        }
+        self.layers = layers
+    }
+
+    package var keyValueLayout: KVLayout {
+        KVLayout(
+            kvHeads: configuration.keyValueHeadCount, headSize: configuration.headSize,
+            precision: precision == .reference ? .float32 : .float16)
+    }
+
+    /// Bytes that one token takes in the cache, all layers together.
+    package var cacheBytesPerToken: Int { keyValueLayout.blockBytes / KVLayout.blockSize * configuration.layerCount }
+
+    package func makeCache(blocks: Int) -> KVCache {
+        KVCache(layers: configuration.layerCount, blocks: blocks, layout: keyValueLayout)
+    }
+
+    package func makeWorkspace(maximumRows: Int, maximumLogitRows: Int, team: ThreadTeam) -> Workspace {
+        Workspace(
+            configuration, maximumRows: maximumRows, maximumLogitRows: maximumLogitRows, layout: keyValueLayout,
+            team: team)
+    }
+
+    /// One step: writes keys and values of every row into the cache, then logits [batch.logitRows.count, vocabulary] into
+    /// `work.logits`. A row's logits depend on its sequence alone, bit for bit.
+    package func forward(_ batch: StepBatch, cache: KVCache, work: Workspace, team: ThreadTeam) {
+        let rows = batch.tokens.count
+        precondition(rows <= work.maximumRows && batch.logitRows.count <= work.maximumLogitRows, "rows of the step")
+        precondition(batch.positions.count == rows && batch.sequences.count == rows, "a row lacks its place")
+        guard rows > 0 else { return }
+        work.rows.assign(positions: batch.positions, sequences: batch.sequences, blockTables: batch.blockTables)
+        let x = work.hidden.matrix(rows: rows, columns: configuration.hiddenSize)
+        embed(batch, into: x, work, team)
+        for (layer, memory) in zip(layers, cache.layers) {
+            layer.forward(x, configuration, positions: batch.positions, cache: memory, work, team)
+        }
+        project(x, batch.logitRows, work, team)
+    }
+
+    private func embed(_ batch: StepBatch, into x: MatrixView, _ work: Workspace, _ team: ThreadTeam) {
+        for (row, token) in batch.tokens.enumerated() { embedding.copyRow(Int(token), to: x.row(row)) }
+        if configuration.embeddingScale != 1 { scale(x, by: configuration.embeddingScale, into: x, team: team) }
+        if let positionEmbedding {
+            let places = work.normed.matrix(rows: x.rows, columns: x.columns)
+            for (row, position) in batch.positions.enumerated() {
+                positionEmbedding.copyRow(Int(position), to: places.row(row))
+            }
+            add(x, places, into: x, team: team)
+        }
+    }
+
+    /// Logits of the wanted rows, which are moved together first.
+    private func project(_ x: MatrixView, _ wanted: [Int32], _ work: Workspace, _ team: ThreadTeam) {
+        guard !wanted.isEmpty else { return }
+        let gathered = work.normed.matrix(rows: wanted.count, columns: x.columns)
+        for (place, row) in wanted.enumerated() {
+            gathered.row(place).baseAddress!.update(from: x.row(Int(row)).baseAddress!, count: x.columns)
+        }
+        outputNorm.apply(gathered, into: gathered, team)
+        let logits = work.logits.matrix(rows: wanted.count, columns: configuration.vocabularySize)
+        work.quantized.prepare(gathered, for: head, team: team)
+        head.apply(gathered, into: logits, work.quantized, team)
+        if let cap = configuration.finalSoftcap { softcap(logits, cap: cap, into: logits, team: team) }
+    }
+}

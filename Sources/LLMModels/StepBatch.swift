@@ -1,0 +1,15 @@
+// The rows of one step: tokens of several sequences, prompts and answers mixed.
+
+/// Filled anew for each step; the arrays keep their memory.
+package struct StepBatch {
+    package var tokens: [Int32] = []
+    /// Place of each row's token in its sequence.
+    package var positions: [Int32] = []
+    /// Row → index into `blockTables`. Rows of one sequence stand together, with ascending positions.
+    package var sequences: [Int32] = []
+    /// Cache blocks of each sequence: position p is in block p / 16.
+    package var blockTables: [[Int32]] = []
+    /// Rows whose logits are wanted, ascending.
+    package var logitRows: [Int32] = []
+    package init() {}
+}

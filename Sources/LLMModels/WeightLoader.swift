@@ -1,0 +1,134 @@
+// From a model file to packed weights, row by row and in parallel: the model is never held twice.
+import LLMKernels
+import Synchronization
+
+/// In which precision a model computes.
+package enum ComputePrecision: String, Sendable, CaseIterable {
+    /// As the file stores it: integers stay integers, 16-bit floats stay 16 bits wide, keys and values are float16.
+    case served
+    /// Every weight as float32, keys and values too: what the served path is compared with.
+    case reference
+}
+
+struct WeightLoader {
+    let source: any ModelSource
+    let precision: ComputePrecision
+    let team: ThreadTeam
+
+    func vector(_ name: TensorName) throws(ModelError) -> AlignedBuffer<Float> {
+        AlignedBuffer(try source.tensor(name).floats())
+    }
+
+    func optionalVector(_ name: TensorName) throws(ModelError) -> AlignedBuffer<Float>? {
+        try source.optionalTensor(name).map { AlignedBuffer($0.floats()) }
+    }
+
+    func norm(_ weight: TensorName, _ bias: TensorName? = nil) throws(ModelError) -> Norm {
+        var offset: AlignedBuffer<Float>?
+        if let bias { offset = try optionalVector(bias) }
+        return Norm(weight: try vector(weight), bias: offset, epsilon: source.configuration.normEpsilon)
+    }
+
+    func optionalNorm(_ weight: TensorName) throws(ModelError) -> Norm? {
+        guard let values = try optionalVector(weight) else { return nil }
+        return Norm(weight: values, bias: nil, epsilon: source.configuration.normEpsilon)
+    }
+
+    func linear(_ weight: TensorName, _ bias: TensorName) throws(ModelError) -> Linear {
+        Linear(weights: try matrix(weight), bias: try optionalVector(bias))
+    }
+
+    func matrix(_ name: TensorName) throws(ModelError) -> PackedMatrix {
+        let tensor = try source.tensor(name)
+        do throws(KernelError) {
+            return try pack(tensor)
+        } catch {
+            throw .unsupported(path: source.path, field: "tensor \"\(tensor.name)\"", reason: "\(error)")
+        }
+    }
+
+    // MARK: Packing
+
+    private func pack(_ tensor: SourceTensor) throws(KernelError) -> PackedMatrix {
+        let exact = precision == .reference ? .none : tensor.exactForm
+        switch exact {
+        case .int4:
+            return try fill(tensor, .int4) { row, builder, scratch in
+                tensor.copyRow(row, int4: scratch.bytes, scales: scratch.scales, minimums: scratch.minimums)
+                builder.pointee.setRow(
+                    row, int4: .init(scratch.bytes), scales: .init(scratch.scales), minimums: .init(scratch.minimums))
+            }
+        case .int8, .int8WithMinimums:
+            let minimums = exact == .int8WithMinimums
+            return try fill(tensor, .int8, minimums: minimums) { row, builder, scratch in
+                scratch.bytes.withMemoryRebound(to: Int8.self) { values in
+                    tensor.copyRow(row, int8: values, scales: scratch.scales, minimums: minimums ? scratch.minimums : nil)
+                    builder.pointee.setRow(
+                        row, int8: .init(values), scales: .init(scratch.scales),
+                        minimums: minimums ? .init(scratch.minimums) : nil)
+                }
+            }
+        case .none:
+            return try fill(tensor, floatLayout(of: tensor)) { row, builder, scratch in
+                tensor.copyRow(row, to: scratch.floats)
+                builder.pointee.setRow(row, floats: .init(scratch.floats))
+            }
+        }
+    }
+
+    /// Where integers don't fit exactly, the file's floats, or bytes with a scale per 32 values: finer than the 2 to 6 bits
+    /// that those formats have.
+    private func floatLayout(of tensor: SourceTensor) -> WeightLayout {
+        if precision == .reference { return .float32 }
+        return switch tensor.encoding {
+        case .float32: .float32
+        case .float16: .float16
+        case .bfloat16: .bfloat16
+        default: .int8
+        }
+    }
+
+    private func fill(
+        _ tensor: SourceTensor, _ layout: WeightLayout, minimums: Bool = false,
+        _ setRow: (Int, UnsafeMutablePointer<PackedMatrixBuilder>, RowScratch) -> Void
+    ) throws(KernelError) -> PackedMatrix {
+        var builder = try PackedMatrixBuilder(
+            rows: tensor.rows, columns: tensor.columns, layout: layout, minimums: minimums)
+        withUnsafeMutablePointer(to: &builder) { builder in
+            // Whole panels for each thread: rows of a panel share cache lines.
+            let panels = (tensor.rows + 15) / 16
+            team.run { thread, threads in
+                let scratch = RowScratch(columns: tensor.columns)
+                let rows = panels * thread / threads * 16..<min(tensor.rows, panels * (thread + 1) / threads * 16)
+                for row in rows { setRow(row, builder, scratch) }
+            }
+        }
+        return builder.finish()
+    }
+}
+
+/// One row between the file and its panel.
+private final class RowScratch {
+    let floats: UnsafeMutableBufferPointer<Float>
+    let bytes: UnsafeMutableBufferPointer<UInt8>
+    let scales: UnsafeMutableBufferPointer<Float>
+    let minimums: UnsafeMutableBufferPointer<Float>
+
+    init(columns: Int) {
+        floats = .allocate(capacity: columns)
+        bytes = .allocate(capacity: columns)
+        scales = .allocate(capacity: columns / 32)
+        minimums = .allocate(capacity: columns / 32)
+        floats.initialize(repeating: 0)
+        bytes.initialize(repeating: 0)
+        scales.initialize(repeating: 0)
+        minimums.initialize(repeating: 0)
+    }
+
+    deinit {
+        floats.deallocate()
+        bytes.deallocate()
+        scales.deallocate()
+        minimums.deallocate()
+    }
+}
