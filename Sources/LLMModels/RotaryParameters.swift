@@ -1,6 +1,6 @@
 // Rotary positions: which frequencies a model turns its queries and keys with (RoFormer, arXiv 2104.09864), and the ways
 // in which checkpoints stretch them for longer contexts.
-import Glibc
+import LLMKernels
 
 package struct RotaryParameters: Sendable, Equatable {
     /// θ in θ^(-2i/n).
@@ -17,9 +17,8 @@ package struct RotaryParameters: Sendable, Equatable {
 
     /// The angle per position of each rotated pair, n/2 of them, scaling included.
     package var frequencies: [Double] {
-        (0..<rotatedSize / 2).map { pair in
-            let frequency = pow(base, -Double(2 * pair) / Double(rotatedSize))
-            return switch scaling {
+        RoPETable.frequencies(base: base, dimensions: rotatedSize).enumerated().map { pair, frequency in
+            switch scaling {
             case .none: frequency
             case .linear(let factor): frequency / factor
             case .divisors(let divisors): frequency / Double(divisors[pair])

@@ -158,7 +158,7 @@ enum Bounds {
     static let heads = 1...1_024
     static let headSize = 2...1_024
     static let vocabulary = 1...(1 << 23)
-    static let context = 1...(1 << 25)
+    static let context = 1...(1 << 23)
     /// 0 turns the window off.
-    static let window = 0...(1 << 25)
+    static let window = 0...(1 << 23)
 }
