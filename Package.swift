@@ -32,6 +32,7 @@ extension Target.Dependency {
     static let lifecycle = product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
     static let unixSignals = product(name: "UnixSignals", package: "swift-service-lifecycle")
     static let orderedCollections = product(name: "OrderedCollections", package: "swift-collections")
+    static let heap = product(name: "HeapModule", package: "swift-collections")
     static let deque = product(name: "DequeModule", package: "swift-collections")
     static let crypto = product(name: "Crypto", package: "swift-crypto")
 }
@@ -62,7 +63,7 @@ let package = Package(
         library("PostgresClient", ["CPostgres", .logging, .deque]),
         library("RedisClient", ["CHiredis"]),
         library("LLMKernels", ["CKernels"]),
-        library("LLMTokenizers", ["JSON"]),
+        library("LLMTokenizers", ["JSON", .orderedCollections, .heap]),
         library("LLMPrompts", ["JSON", .orderedCollections]),
 
         // MARK: L2

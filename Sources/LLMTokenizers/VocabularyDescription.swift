@@ -1,0 +1,28 @@
+// What a GGUF file says of its vocabulary (keys tokenizer.ggml.*), filled by who reads the file.
+
+package struct VocabularyDescription: Sendable {
+    /// `gpt2`: byte-level BPE; `llama`: SentencePiece.
+    package var model: String
+    /// Name of the pre-tokeniser, for byte-level BPE.
+    package var pre: String
+    package var tokens: [[UInt8]]
+    /// 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
+    package var types: [Int32]
+    package var scores: [Float]
+    /// `left right` in order of rank.
+    package var merges: [[UInt8]]
+    package var beginOfText: Int32?
+    package var endOfText: Int32?
+    package var unknown: Int32?
+    package var addsBeginOfText: Bool?
+    package var addsSpacePrefix: Bool?
+
+    package init(model: String, pre: String, tokens: [[UInt8]]) {
+        self.model = model
+        self.pre = pre
+        self.tokens = tokens
+        types = []
+        scores = []
+        merges = []
+    }
+}
