@@ -90,7 +90,7 @@ struct DecoderLayer: Sendable {
         queryNorm?.apply(queries, into: queries, team)
         keyNorm?.apply(keys, into: keys, team)
         if let rotary {
-            let (size, style) = (configuration.headSize, configuration.rotaryPairing.style)
+            let (size, style) = (configuration.headSize, configuration.ropeStyle)
             rotary.rotate(queries, positions: positions, headSize: size, style: style, team: team)
             rotary.rotate(keys, positions: positions, headSize: size, style: style, team: team)
         }
@@ -132,14 +132,5 @@ struct DecoderLayer: Sendable {
         linear.apply(input, into: sum, work.quantized, team)
         norm.apply(sum, into: sum, team)
         LLMKernels.add(x, sum, into: x, team: team)
-    }
-}
-
-extension RotaryPairing {
-    var style: RoPEStyle {
-        switch self {
-        case .interleaved: .interleaved
-        case .halves: .halves
-        }
     }
 }

@@ -1,5 +1,6 @@
 // The face that model files show to the rest: configuration, vocabulary and weights under names of our own, whatever
 // the format.
+import LLMTokenizers
 
 /// A GGUF file or a Hugging Face folder.
 package protocol ModelSource: Sendable {
@@ -8,6 +9,8 @@ package protocol ModelSource: Sendable {
     var configuration: ModelConfiguration { get }
     /// The Jinja source of the chat template, if the model has one.
     var chatTemplate: String? { get }
+    /// The vocabulary with its rules.
+    func tokenizer() throws(ModelError) -> Tokenizer
     /// SHA-256 as 64 hexadecimal digits: of the file, or, for a folder, of the list of its files' digests. Reads
     /// everything.
     var digest: String { get throws(ModelError) }
