@@ -57,8 +57,24 @@ CK_INLINE uint16_t ck_float_to_bfloat(float x) {
     return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
 }
 
+/// The height of the next tile when `rows` are left: as few tiles as `tallest` allows, all about equally high.
+CK_INLINE int64_t ck_tile_height(int64_t rows, int64_t tallest) {
+    const int64_t tiles = (rows + tallest - 1) / tallest;
+    return (rows + tiles - 1) / tiles;
+}
+
 /// base + ln(sum), computed in double by own means (logarithm.c).
 float ck_add_logarithm(float base, float sum);
+
+/// Where row m of ck_quantized has block 0: `first` counts blocks from the start, block b is b · `rows` blocks further.
+typedef struct {
+    int64_t first, rows;
+} ck_row_place;
+
+CK_INLINE ck_row_place ck_place_row(int64_t m, int64_t rows, int64_t blocks) {
+    const int64_t start = m / ck_row_group * ck_row_group, rest = rows - start;
+    return (ck_row_place){start * blocks + (m - start), rest < ck_row_group ? rest : ck_row_group};
+}
 
 // Where the parts of a 32-block lie within a panel (see ck_layout).
 enum { ck_int8_pair_bytes = 1088, ck_int8_minimum_bytes = 576, ck_int4_bytes = 320 };

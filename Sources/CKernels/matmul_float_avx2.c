@@ -1,8 +1,10 @@
-// Matrix product with float weights: AVX2, tiles of 6 rows × 1 panels.
+// Matrix product with float weights: AVX2.
 #include "lanes_avx2.h"
 
-#define CK_TILE_ROWS 6
-#define CK_TILE_PANELS 1
+// Eight chains keep both multipliers busy; twelve of the sixteen registers are for sums.
+#define CK_TALLEST 6
+#define CK_PANELS(rows) ((rows) == 1 ? 4 : (rows) <= 3 ? 2 : 1)
+#define CK_TILES TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
 #include "matmul_float_body.h"
 
 CK_LEVEL_END

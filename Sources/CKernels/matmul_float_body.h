@@ -1,5 +1,5 @@
 // Matrix product with float32, float16 and bfloat16 weights. Included once per level after its lanes_*.h, with
-// CK_TILE_ROWS × CK_TILE_PANELS per register tile.
+// CK_TALLEST, CK_PANELS(rows) and CK_TILES, the list of tile heights.
 #include "matmul_finish.h"
 
 CK_INLINE v16 CK(load_weights)(const uint8_t *panel, int64_t k, ck_layout layout) {
@@ -15,7 +15,7 @@ CK_INLINE void CK(tile_float)(const ck_matmul *job, int64_t m, int64_t panel, ck
     const uint8_t *weights = (const uint8_t *)job->weights.panels + panel * job->weights.panel_bytes;
     const float *x = job->x + m * job->x_stride;
     const int64_t x_stride = job->x_stride, panel_bytes = job->weights.panel_bytes;
-    v16 sums[8][4];
+    v16 sums[CK_TALLEST][4];
     CK_UNROLL for (int r = 0; r < rows; r++) {
         CK_UNROLL for (int p = 0; p < panels; p++) { sums[r][p] = v_set1(0); }
     }
@@ -34,32 +34,29 @@ CK_INLINE void CK(tile_float)(const ck_matmul *job, int64_t m, int64_t panel, ck
     }
 }
 
+/// Tiles of `rows` rows: CK_PANELS(rows) panels wide as long as there are that many.
+CK_INLINE int64_t CK(strip)(const ck_matmul *job, int64_t m, int64_t panel, int64_t panel_end, ck_layout layout,
+                            int rows, int panels) {
+    for (; panel + panels <= panel_end; panel += panels) { CK(tile_float)(job, m, panel, layout, rows, panels); }
+    return panel;
+}
+
 CK_INLINE void CK(range_float)(const ck_matmul *job, int64_t row_begin, int64_t row_end, int64_t panel_begin,
                                int64_t panel_end, ck_layout layout) {
-    int64_t panel = panel_begin;
-    if (row_end - row_begin <= 2) {  // few rows: four panels at once hide the latency of the chains
-        for (; panel + 4 <= panel_end; panel += 4) {
-            if (row_end - row_begin == 2) {
-                CK(tile_float)(job, row_begin, panel, layout, 2, 4);
-            } else {
-                CK(tile_float)(job, row_begin, panel, layout, 1, 4);
-            }
-        }
+    // A few panels at a time over all rows, so that their weights are still in the cache for the next tile.
+    for (int64_t panel = panel_begin, end; panel < panel_end; panel = end) {
+        end = panel + 4 < panel_end ? panel + 4 : panel_end;
+        for (int64_t m = row_begin, height; m < row_end; m += height) {
+            height = ck_tile_height(row_end - m, CK_TALLEST);
+#define TILE(rows)                                                                             \
+    case rows: {                                                                               \
+        const int64_t rest = CK(strip)(job, m, panel, end, layout, rows, CK_PANELS(rows));     \
+        CK(strip)(job, m, rest, end, layout, rows, 1);                                         \
+        break;                                                                                 \
     }
-    for (; panel < panel_end; panel += CK_TILE_PANELS) {
-        const int wide = panel + CK_TILE_PANELS <= panel_end;
-        if (!wide) { break; }
-        int64_t m = row_begin;
-        for (; m + CK_TILE_ROWS <= row_end; m += CK_TILE_ROWS) {
-            CK(tile_float)(job, m, panel, layout, CK_TILE_ROWS, CK_TILE_PANELS);
+            switch (height) { CK_TILES }
+#undef TILE
         }
-        for (; m + 2 <= row_end; m += 2) { CK(tile_float)(job, m, panel, layout, 2, CK_TILE_PANELS); }
-        if (m < row_end) { CK(tile_float)(job, m, panel, layout, 1, CK_TILE_PANELS); }
-    }
-    for (; panel < panel_end; panel++) {
-        int64_t m = row_begin;
-        for (; m + 4 <= row_end; m += 4) { CK(tile_float)(job, m, panel, layout, 4, 1); }
-        for (; m < row_end; m++) { CK(tile_float)(job, m, panel, layout, 1, 1); }
     }
 }
 

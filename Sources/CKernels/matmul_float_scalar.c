@@ -1,8 +1,9 @@
-// Matrix product with float weights: plain C, tiles of 1 rows × 1 panels.
+// Matrix product with float weights: plain C.
 #include "lanes_scalar.h"
 
-#define CK_TILE_ROWS 1
-#define CK_TILE_PANELS 1
+#define CK_TALLEST 1
+#define CK_PANELS(rows) 1
+#define CK_TILES TILE(1)
 #include "matmul_float_body.h"
 
 CK_LEVEL_END

@@ -1,11 +1,6 @@
 // What the integer products of all levels share: where the parts of a block are. Include a lanes_*.h first.
 #include "matmul_finish.h"
 
-/// The quantised rows of a tile and what belongs to one block of them.
-CK_INLINE const int8_t *CK(row_values)(const ck_matmul *job, int64_t m) {
-    return job->quantized.values + m * job->weights.columns;
-}
-
 CK_INLINE const uint8_t *CK(panel_base)(const ck_matmul *job, int64_t panel) {
     return (const uint8_t *)job->weights.panels + panel * job->weights.panel_bytes;
 }

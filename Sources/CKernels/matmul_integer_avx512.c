@@ -9,80 +9,60 @@ CK_INLINE __m512i broadcast4(const int8_t *p) {
     return _mm512_set1_epi32(four);
 }
 
-/// `rows` × `panels` tile, all accumulators in registers.
-CK_INLINE void tile(const ck_matmul *job, int64_t m, int64_t panel, ck_layout layout, int rows, int panels) {
-    const int64_t blocks = job->weights.columns / ck_block, columns = job->weights.columns;
-    const int64_t panel_bytes = job->weights.panel_bytes;
+/// `rows` × one panel, all accumulators in registers.
+CK_INLINE void tile(const ck_matmul *job, int64_t m, int64_t panel, ck_layout layout, int rows) {
+    const int64_t blocks = job->weights.columns / ck_block;
+    const ck_row_place place = ck_place_row(m, job->quantized.rows, blocks);
     const uint8_t *base = CK(panel_base)(job, panel);
-    const int8_t *x = CK(row_values)(job, m);
-    const float *scales = job->quantized.scales + m * blocks, *totals = job->quantized.sums + m * blocks;
-    const int32_t *offsets = job->quantized.offsets + m * blocks;
-    v16 sums[8][4];
-    CK_UNROLL for (int r = 0; r < rows; r++) {
-        CK_UNROLL for (int p = 0; p < panels; p++) { sums[r][p] = v_set1(0); }
-    }
+    v16 sums[12];
+    CK_UNROLL for (int r = 0; r < rows; r++) { sums[r] = v_set1(0); }
     for (int64_t b = 0; b < blocks; b++) {
-        __m512i dots[8][4];
+        const int64_t at = place.first + b * place.rows;
+        const int8_t *x = job->quantized.values + at * ck_block;
+        __m512i dots[12];
         CK_UNROLL for (int r = 0; r < rows; r++) {
             // Signed weights are taken as w + 128, an unsigned operand; -128 · Σq puts it right, exactly.
-            const __m512i start = layout == ck_int4 ? _mm512_setzero_si512()
-                                                    : _mm512_set1_epi32(offsets[r * blocks + b]);
-            CK_UNROLL for (int p = 0; p < panels; p++) { dots[r][p] = start; }
+            dots[r] = layout == ck_int4 ? _mm512_setzero_si512() : _mm512_set1_epi32(job->quantized.offsets[at + r]);
         }
+        const uint8_t *values = CK(block_values)(base, b, layout);
         CK_UNROLL for (int g = 0; g < (layout == ck_int4 ? 4 : 8); g++) {
-            __m512i low[4], high[4];
-            CK_UNROLL for (int p = 0; p < panels; p++) {
-                const __m512i w =
-                    _mm512_loadu_si512(CK(block_values)(base + p * panel_bytes, b, layout) + g * 64);
-                if (layout == ck_int4) {
-                    low[p] = _mm512_and_si512(w, _mm512_set1_epi8(15));
-                    high[p] = _mm512_and_si512(_mm512_srli_epi16(w, 4), _mm512_set1_epi8(15));
-                } else {
-                    low[p] = _mm512_xor_si512(w, _mm512_set1_epi8(-128));
-                }
-            }
+            const __m512i w = _mm512_loadu_si512(values + g * 64), mask = _mm512_set1_epi8(15);
+            const __m512i low =
+                layout == ck_int4 ? _mm512_and_si512(w, mask) : _mm512_xor_si512(w, _mm512_set1_epi8(-128));
+            const __m512i high = _mm512_and_si512(_mm512_srli_epi16(w, 4), mask);
             CK_UNROLL for (int r = 0; r < rows; r++) {
-                const int8_t *four = x + r * columns + b * ck_block + g * 4;
-                CK_UNROLL for (int p = 0; p < panels; p++) {
-                    dots[r][p] = _mm512_dpbusd_epi32(dots[r][p], low[p], broadcast4(four));
-                    if (layout == ck_int4) {
-                        dots[r][p] = _mm512_dpbusd_epi32(dots[r][p], high[p], broadcast4(four + 16));
-                    }
-                }
+                const int8_t *four = x + r * ck_block + g * 4;
+                dots[r] = _mm512_dpbusd_epi32(dots[r], low, broadcast4(four));
+                if (layout == ck_int4) { dots[r] = _mm512_dpbusd_epi32(dots[r], high, broadcast4(four + 16)); }
             }
         }
-        CK_UNROLL for (int p = 0; p < panels; p++) {
-            const v16 w_scales = CK(block_scales)(base + p * panel_bytes, b, layout);
+        const v16 w_scales = CK(block_scales)(base, b, layout);
+        CK_UNROLL for (int r = 0; r < rows; r++) {
+            const v16 factor = v_mul(v_set1(job->quantized.scales[at + r]), w_scales);
+            sums[r] = v_fma(_mm512_cvtepi32_ps(dots[r]), factor, sums[r]);
+        }
+        if (layout != ck_int8) {
+            const v16 minimums = CK(block_minimums)(base, b, layout);
             CK_UNROLL for (int r = 0; r < rows; r++) {
-                const v16 factor = v_mul(v_set1(scales[r * blocks + b]), w_scales);
-                sums[r][p] = v_fma(_mm512_cvtepi32_ps(dots[r][p]), factor, sums[r][p]);
-            }
-            if (layout != ck_int8) {
-                const v16 minimums = CK(block_minimums)(base + p * panel_bytes, b, layout);
-                CK_UNROLL for (int r = 0; r < rows; r++) {
-                    sums[r][p] = v_fma(v_set1(totals[r * blocks + b]), minimums, sums[r][p]);
-                }
+                sums[r] = v_fma(v_set1(job->quantized.sums[at + r]), minimums, sums[r]);
             }
         }
     }
-    CK_UNROLL for (int r = 0; r < rows; r++) {
-        CK_UNROLL for (int p = 0; p < panels; p++) { CK(finish)(job, m + r, panel + p, sums[r][p]); }
-    }
+    CK_UNROLL for (int r = 0; r < rows; r++) { CK(finish)(job, m + r, panel, sums[r]); }
 }
 
 CK_INLINE void range(const ck_matmul *job, int64_t row_begin, int64_t row_end, int64_t panel_begin, int64_t panel_end,
                      ck_layout layout) {
-    int64_t panel = panel_begin;
-    for (; panel + 2 <= panel_end; panel += 2) {
-        int64_t m = row_begin;
-        for (; m + 6 <= row_end; m += 6) { tile(job, m, panel, layout, 6, 2); }
-        for (; m + 2 <= row_end; m += 2) { tile(job, m, panel, layout, 2, 2); }
-        if (m < row_end) { tile(job, m, panel, layout, 1, 2); }
-    }
-    if (panel < panel_end) {
-        int64_t m = row_begin;
-        for (; m + 4 <= row_end; m += 4) { tile(job, m, panel, layout, 4, 1); }
-        for (; m < row_end; m++) { tile(job, m, panel, layout, 1, 1); }
+    for (int64_t panel = panel_begin; panel < panel_end; panel++) {
+        for (int64_t m = row_begin, height; m < row_end; m += height) {
+            const int64_t rest = ck_row_group - m % ck_row_group;  // a tile stays within its group
+            height = ck_tile_height(rest < row_end - m ? rest : row_end - m, 12);
+#define TILE(rows) case rows: tile(job, m, panel, layout, rows); break;
+            switch (height) {
+                TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
+            }
+#undef TILE
+        }
     }
 }
 

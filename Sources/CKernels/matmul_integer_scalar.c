@@ -26,15 +26,17 @@ void ck_matmul_integer_scalar(const ck_matmul *job, int64_t row_begin, int64_t r
     for (int64_t panel = panel_begin; panel < panel_end; panel++) {
         const uint8_t *base = panel_base_scalar(job, panel);
         for (int64_t m = row_begin; m < row_end; m++) {
+            const ck_row_place place = ck_place_row(m, job->quantized.rows, blocks);
             v16 sum = v_set1(0);
             for (int64_t b = 0; b < blocks; b++) {
+                const int64_t at = place.first + b * place.rows;
                 v16 dots;
-                dot_block(row_values_scalar(job, m) + b * ck_block, block_values_scalar(base, b, layout), layout,
+                dot_block(job->quantized.values + at * ck_block, block_values_scalar(base, b, layout), layout,
                           dots.lane);
-                const v16 scale = v_set1(job->quantized.scales[m * blocks + b]);
+                const v16 scale = v_set1(job->quantized.scales[at]);
                 sum = v_fma(dots, v_mul(scale, block_scales_scalar(base, b, layout)), sum);
                 if (layout != ck_int8) {
-                    const v16 total = v_set1(job->quantized.sums[m * blocks + b]);
+                    const v16 total = v_set1(job->quantized.sums[at]);
                     sum = v_fma(total, block_minimums_scalar(base, b, layout), sum);
                 }
             }

@@ -5,9 +5,11 @@ void CK(ck_quantize_rows)(const float *x, int64_t x_stride, int64_t row_begin, i
                           const ck_quantized *out) {
     const int64_t blocks = columns / ck_block;
     for (int64_t m = row_begin; m < row_end; m++) {
+        const ck_row_place place = ck_place_row(m, out->rows, blocks);
         for (int64_t b = 0; b < blocks; b++) {
+            const int64_t at = place.first + b * place.rows;
             const float *block = x + m * x_stride + b * ck_block;
-            int8_t *values = out->values + m * columns + b * ck_block;
+            int8_t *values = out->values + at * ck_block;
             int32_t largest = 0;  // the bits of |x| order like the numbers, NaN above infinity
             for (int i = 0; i < ck_block; i++) {
                 const int32_t size = (int32_t)(ck_bits(block[i]) & 0x7fffffff);
@@ -28,9 +30,9 @@ void CK(ck_quantize_rows)(const float *x, int64_t x_stride, int64_t row_begin, i
             } else {
                 memset(values, 0, ck_block);
             }
-            out->scales[m * blocks + b] = scale;
-            out->sums[m * blocks + b] = scale * (float)sum;
-            out->offsets[m * blocks + b] = -128 * sum;
+            out->scales[at] = scale;
+            out->sums[at] = scale * (float)sum;
+            out->offsets[at] = -128 * sum;
         }
     }
 }

@@ -41,8 +41,8 @@ package func matmul(
 }
 
 private struct MatMulRun {
-    /// A multiple of every kernel's tile height.
-    static let rowStep = 24
+    /// Rows of a pass or a thread are whole groups of quantised rows.
+    static let rowStep = Int(ck_row_group)
 
     var job: ck_matmul
     let rows: Int

@@ -43,7 +43,9 @@ package final class QuantizedRows {
     }
 
     var buffers: ck_quantized {
-        ck_quantized(values: values.base, scales: scales.base, sums: sums.base, offsets: offsets.base)
+        ck_quantized(
+            rows: Int64(source?.rows ?? 0), values: values.base, scales: scales.base, sums: sums.base,
+            offsets: offsets.base)
     }
 }
 

@@ -40,7 +40,8 @@ struct ElementwiseCase: CustomTestStringConvertible, Sendable {
             let columns = x.count / 32 * 32, blocks = columns / 32
             let values = AlignedBuffer<Int8>(count: columns), offsets = AlignedBuffer<Int32>(count: blocks)
             let scales = AlignedBuffer<Float>(count: blocks), sums = AlignedBuffer<Float>(count: blocks)
-            var out = ck_quantized(values: values.base, scales: scales.base, sums: sums.base, offsets: offsets.base)
+            var out = ck_quantized(
+                rows: 1, values: values.base, scales: scales.base, sums: sums.base, offsets: offsets.base)
             t.quantize_rows(x, Int64(columns), 0, 1, Int64(columns), &out)
             return values.array.map(Float.init) + scales.array + sums.array + offsets.array.map(Float.init)
         },

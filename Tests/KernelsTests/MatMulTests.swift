@@ -24,7 +24,7 @@ struct LayoutCase: CustomTestStringConvertible, Sendable {
         let scales = AlignedBuffer<Float>(count: rows * blocks), sums = AlignedBuffer<Float>(count: rows * blocks)
         let offsets = AlignedBuffer<Int32>(count: rows * blocks)
         var quantized = ck_quantized(
-            values: values.base, scales: scales.base, sums: sums.base, offsets: offsets.base)
+            rows: Int64(rows), values: values.base, scales: scales.base, sums: sums.base, offsets: offsets.base)
         let y = AlignedBuffer(old ?? [Float](repeating: .nan, count: rows * matrix.rows))
         let input = AlignedBuffer(x), biases = AlignedBuffer(bias ?? [0])
         var job = ck_matmul(
