@@ -1,4 +1,5 @@
 // The numbers that define a model, the same for all families and both formats. Families/*Checkpoint read them.
+import LLMKernels
 
 /// The shape and the constants of a model. A value made by a `ModelSource` has passed `check`.
 package struct ModelConfiguration: Sendable, Equatable {
@@ -38,7 +39,7 @@ package struct ModelConfiguration: Sendable, Equatable {
     /// Rotary positions of layers with a window; equals `rotary` but in Gemma 3.
     package var windowRotary: RotaryParameters?
     /// Which values of a head are rotated together, as this file stores them.
-    package var rotaryPairing: RotaryPairing = .halves
+    package var ropeStyle: RoPEStyle = .halves
 
     /// The LM head is the token embedding, and there is no tensor `.output`.
     package var isOutputTied = false
@@ -79,14 +80,6 @@ package enum Activation: Sendable, Equatable {
     case silu
     /// GELU in its tanh approximation
     case geluTanh
-}
-
-/// Which two values of a head rotary positions rotate together.
-package enum RotaryPairing: Sendable, Equatable {
-    /// (2i, 2i + 1)
-    case interleaved
-    /// (i, i + n/2) of n rotated values
-    case halves
 }
 
 // MARK: Tensors

@@ -23,7 +23,7 @@ func realModel(_ name: String) throws -> String {
         #expect(configuration.headCount == 9 && configuration.keyValueHeadCount == 3)
         #expect(configuration.headSize == 64)
         #expect(configuration.rotary == RotaryParameters(base: 100_000, rotatedSize: 64))
-        #expect(configuration.rotaryPairing == .interleaved)
+        #expect(configuration.ropeStyle == .interleaved)
         #expect(configuration.isOutputTied && !configuration.hasQueryKeyValueBias)
         #expect(configuration.windows.allSatisfy { $0 == nil })
         #expect(configuration.beginOfText == 1 && configuration.endOfText == [2])
@@ -47,7 +47,7 @@ func realModel(_ name: String) throws -> String {
         #expect(configuration.headSize == 256)
         #expect(configuration.rotary == RotaryParameters(base: 1_000_000, rotatedSize: 256))
         #expect(configuration.windowRotary == RotaryParameters(base: 10_000, rotatedSize: 256))
-        #expect(configuration.rotaryPairing == .halves)
+        #expect(configuration.ropeStyle == .halves)
         let full = configuration.windows.indices.filter { configuration.windows[$0] == nil }
         #expect(full == [5, 11, 17] && configuration.windows[0] == 512)
         #expect(configuration.attentionScale == 0.0625)

@@ -36,8 +36,8 @@ import Testing
     func bothFormatsGiveTheSameConfiguration(_ architecture: Architecture) throws {
         var folder = try openModel(GoldenFiles.path("hf/\(architecture.rawValue)")).configuration
         var file = try openModel(GoldenFiles.path("gguf/\(architecture.rawValue).gguf")).configuration
-        #expect(folder.rotaryPairing == .halves)
-        #expect(file.rotaryPairing == (architecture == .llama ? .interleaved : .halves))
+        #expect(folder.ropeStyle == .halves)
+        #expect(file.ropeStyle == (architecture == .llama ? .interleaved : .halves))
         if let a = folder.rotary?.frequencies, let b = file.rotary?.frequencies {
             // Llama's scaling is a formula here and a tensor of 32-bit floats there.
             for (a, b) in zip(a, b) { #expect(abs(a - b) <= 1e-6 * a) }
@@ -51,7 +51,7 @@ import Testing
         for keyPath in [\ModelConfiguration.rotary, \.windowRotary] {
             folder[keyPath: keyPath] = file[keyPath: keyPath]
         }
-        folder.rotaryPairing = file.rotaryPairing
+        folder.ropeStyle = file.ropeStyle
         folder.attentionScale = file.attentionScale
         folder.endOfText = file.endOfText
         #expect(folder == file)

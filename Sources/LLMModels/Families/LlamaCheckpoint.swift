@@ -12,7 +12,7 @@ enum LlamaCheckpoint: FamilyCheckpoint {
         try RotaryDecoder.expectActivation(fields, key: "hidden_act", oneOf: ["silu", "swish"])
         if fields.ggufFile != nil {
             // The converter reorders the rows of Q and K for interleaved pairs.
-            configuration.rotaryPairing = .interleaved
+            configuration.ropeStyle = .interleaved
         } else if !isMistral {
             let attentionBias = try fields.flag("attention_bias", nil, default: false)
             configuration.hasQueryKeyValueBias = attentionBias
