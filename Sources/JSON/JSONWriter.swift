@@ -73,23 +73,44 @@ extension JSONValue {
     /// only, and both forms are JSON.
     private static func shortest(_ value: Double) -> String { value.description }
 
-    private static func writeQuoted(_ value: String, to out: inout String) {
+    /// Writes a string with its quotes.
+    /// - Parameter asciiOnly: escape every character beyond ASCII, as UTF-16 code units.
+    package static func writeQuoted(_ value: String, to out: inout String, asciiOnly: Bool = false) {
         out += "\""
-        for scalar in value.unicodeScalars {
-            switch scalar {
-            case "\"": out += "\\\""
-            case "\\": out += "\\\\"
-            case "\n": out += "\\n"
-            case "\r": out += "\\r"
-            case "\t": out += "\\t"
-            case "\u{08}": out += "\\b"
-            case "\u{0C}": out += "\\f"
-            case ..<"\u{20}":
-                let hex = String(scalar.value, radix: 16)
+        let bytes = value.utf8
+        // Text that needs no escape is copied run by run.
+        var start = bytes.startIndex
+        var place = start
+        while place < bytes.endIndex {
+            let byte = bytes[place]
+            if byte >= 0x20, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte < 0x7F || !asciiOnly {
+                bytes.formIndex(after: &place)
+                continue
+            }
+            out += value[start..<place]
+            let scalar = value.unicodeScalars[place]
+            writeEscape(scalar, to: &out)
+            value.unicodeScalars.formIndex(after: &place)
+            start = place
+        }
+        out += value[start...]
+        out += "\""
+    }
+
+    private static func writeEscape(_ scalar: Unicode.Scalar, to out: inout String) {
+        switch scalar {
+        case "\"": out += "\\\""
+        case "\\": out += "\\\\"
+        case "\n": out += "\\n"
+        case "\r": out += "\\r"
+        case "\t": out += "\\t"
+        case "\u{08}": out += "\\b"
+        case "\u{0C}": out += "\\f"
+        default:
+            for unit in UTF16.encode(scalar)! {
+                let hex = String(unit, radix: 16)
                 out += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
-            default: out.unicodeScalars.append(scalar)
             }
         }
-        out += "\""
     }
 }

@@ -1,0 +1,52 @@
+// Templates for models whose file brings none.
+
+package enum BuiltInTemplate: String, Sendable, CaseIterable {
+    /// Turns between `<|im_start|>` and `<|im_end|>`.
+    case chatml
+    /// The contents one after the other, each on a line of its own: for models that were never taught turns.
+    case plain
+
+    package var source: String {
+        switch self {
+        case .chatml:
+            """
+            {% for message in messages %}
+            {{ '<|im_start|>' + message.role + '\\n' + (message.content or '') + '<|im_end|>' }}
+            {% endfor %}
+            {% if add_generation_prompt %}
+            {{ '<|im_start|>assistant\\n' }}
+            {%- endif %}
+            """
+        case .plain:
+            """
+            {{- bos_token }}
+            {%- for message in messages %}
+            {{- message.content or '' }}
+            {%- if not loop.last %}{{ '\\n' }}{% endif %}
+            {%- endfor %}
+            """
+        }
+    }
+}
+
+extension ChatTemplate {
+    /// The template to render with: the built-in one that the caller names, otherwise the model's own.
+    /// - Parameters:
+    ///   - name: `chatml` or `plain`; nil for the model's own.
+    ///   - model: the model's name, for the error that a base model without template gives.
+    package static func choose(
+        named name: String?, own source: String?, model: String
+    ) throws(TemplateError) -> ChatTemplate {
+        let names = BuiltInTemplate.allCases.map(\.rawValue).joined(separator: ", ")
+        if let name {
+            guard let template = BuiltInTemplate(rawValue: name) else {
+                throw .noTemplate("there is no chat template \"\(name)\"; the built-in ones are \(names)")
+            }
+            return try ChatTemplate(template.source)
+        }
+        guard let source else {
+            throw .noTemplate("model \"\(model)\" has no chat template; name one of \(names), or send a plain prompt")
+        }
+        return try ChatTemplate(source)
+    }
+}
