@@ -1,5 +1,6 @@
 import AllocationCounter
 import LLMKernels
+import LLMModels
 import Testing
 
 @testable import LLMInference

@@ -2,6 +2,7 @@
 // blocks, chunks or resumption changes the answer.
 import LLMInference
 import LLMKernels
+import LLMModels
 
 struct ToyModel: StepModel {
     var vocabularySize = 97

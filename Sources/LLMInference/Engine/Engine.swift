@@ -1,5 +1,6 @@
 // Continuous batching: holds requests, steps them together, tells what happens. Synchronous, owned by one thread.
 import LLMKernels
+import LLMModels
 
 /// For one model, request and CPU feature level the output is the same bytes whatever else is in the batch, however the
 /// prompt is cut into chunks, and whether the sequence was pre-empted or resumed: rows depend on their sequence alone

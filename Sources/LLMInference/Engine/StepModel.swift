@@ -1,5 +1,6 @@
 // The seam between the engine and the model that it runs.
 import LLMKernels
+import LLMModels
 
 /// What the engine needs to know of a model. Immutable; several engines may share one.
 package protocol StepModel: Sendable {

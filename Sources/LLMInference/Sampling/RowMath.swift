@@ -30,18 +30,19 @@ enum RowMath {
         return any(broken) || !maximum.isFinite ? nil : maximum
     }
 
-    /// Calls `body` with each index whose element is at least `threshold`, in ascending order, until it returns false.
-    /// `body` may raise the threshold.
+    /// Calls `body` with each index whose element is at least `threshold` and below `limit`, in ascending order, until it
+    /// returns false. `body` may raise the threshold.
     @inline(__always)
     static func forEach(
-        _ row: UnsafePointer<Float>, count: Int, atLeast threshold: inout Float,
+        _ row: UnsafePointer<Float>, count: Int, atLeast threshold: inout Float, below limit: Float = .infinity,
         _ body: (Int, Float, inout Float) -> Bool
     ) {
         var index = 0
         while index < count {
             let values = lanes(row, index, of: count, padding: -.infinity)
-            if any(values .>= threshold) {
-                for element in index..<min(index + width, count) where row[element] >= threshold {
+            if any((values .>= threshold) .& (values .< limit)) {
+                for element in index..<min(index + width, count)
+                where row[element] >= threshold && row[element] < limit {
                     if !body(element, row[element], &threshold) { return }
                 }
             }
@@ -59,28 +60,73 @@ enum RowMath {
         return found
     }
 
-    /// out[i] = (row[i] − maximum) / temperature, which never overflows upwards. `out` may be `row`.
+    /// out[i] = (row[i] − maximum) · factor: never overflows upwards.
     static func scale(
-        _ row: UnsafePointer<Float>, count: Int, maximum: Float, temperature: Float,
-        into out: UnsafeMutablePointer<Float>
+        _ row: UnsafePointer<Float>, count: Int, maximum: Float, by factor: Float, into out: UnsafeMutablePointer<Float>
     ) {
-        for index in 0..<count { out[index] = (row[index] - maximum) / temperature }
+        for index in 0..<count { out[index] = (row[index] - maximum) * factor }
     }
 
-    /// The sums of blocks of `blockSize` elements, and of them all.
+    /// Sum and number of the elements that are at least `threshold`, which is not negative.
+    static func sum(_ row: UnsafePointer<Float>, count: Int, atLeast threshold: Float) -> (sum: Double, count: Int) {
+        var total = 0.0
+        var kept = SIMD16<Int32>(repeating: 0)
+        for start in stride(from: 0, to: count, by: blockSize) {
+            var sum = Lanes(repeating: 0)
+            for index in stride(from: start, to: min(start + blockSize, count), by: width) {
+                let values = lanes(row, index, of: count, padding: -1)
+                let isKept = values .>= threshold
+                sum += Lanes(repeating: 0).replacing(with: values, where: isKept)
+                kept &-= unsafeBitCast(isKept, to: SIMD16<Int32>.self)
+            }
+            total += sumInTreeOrder(sum)
+        }
+        return (total, Int(kept.wrappedSum()))
+    }
+
+    /// The sums of blocks of `blockSize` elements, and of them all. Elements count from `cut` on in the order of
+    /// `OrderedKey`: those above `cut.value`, and the equal ones up to `cut.index`.
     static func sums(
-        _ row: UnsafePointer<Float>, count: Int, into blockSums: UnsafeMutablePointer<Double>
+        _ row: UnsafePointer<Float>, count: Int, from cut: Cut, into blockSums: UnsafeMutablePointer<Double>
     ) -> Double {
         var total = 0.0
         for block in 0..<(count + blockSize - 1) / blockSize {
-            var sum = Lanes(repeating: 0)
-            for index in stride(from: block * blockSize, to: min((block + 1) * blockSize, count), by: width) {
-                sum += lanes(row, index, of: count, padding: 0)
+            let range = block * blockSize..<min((block + 1) * blockSize, count)
+            // Equal elements count in blocks before the cut's index and not behind it; in its own it goes by element.
+            if range.contains(cut.index) {
+                blockSums[block] = range.reduce(0) { cut.contains(row[$1], at: $1) ? $0 + Double(row[$1]) : $0 }
+            } else {
+                let threshold = range.upperBound <= cut.index ? cut.value : cut.value.nextUp
+                blockSums[block] = sum(row, range, of: count, atLeast: threshold)
             }
-            blockSums[block] = sumInTreeOrder(sum)
             total += blockSums[block]
         }
         return total
+    }
+
+    @inline(__always)
+    private static func sum(
+        _ row: UnsafePointer<Float>, _ range: Range<Int>, of count: Int, atLeast threshold: Float
+    ) -> Double {
+        var sum = Lanes(repeating: 0)
+        for index in stride(from: range.lowerBound, to: range.upperBound, by: width) {
+            let values = lanes(row, index, of: count, padding: -1)
+            sum += Lanes(repeating: 0).replacing(with: values, where: values .>= threshold)
+        }
+        return sumInTreeOrder(sum)
+    }
+
+    /// A place in the order of falling values, equal ones by rising index.
+    struct Cut {
+        var value: Float
+        var index: Int
+
+        static let none = Cut(value: 0, index: .max)
+
+        @inline(__always)
+        func contains(_ element: Float, at place: Int) -> Bool {
+            element > value || (element == value && place <= index)
+        }
     }
 
     @inline(__always)

@@ -14,7 +14,7 @@ import LLMKernels
 /// Holds scratch memory for one row; use one per thread.
 package final class Sampler {
     let vocabularySize: Int
-    /// Probability of each candidate, among those that were there when it was computed.
+    /// Probability of each candidate before top-p and min-p.
     private let weights: UnsafeMutablePointer<Float>
     /// The row after penalties.
     private let penalised: UnsafeMutablePointer<Float>
@@ -22,11 +22,8 @@ package final class Sampler {
     /// Token of each candidate; unused while every token is one.
     private let tokens: UnsafeMutablePointer<Int32>
     private let keys: UnsafeMutablePointer<UInt64>
-    private let buckets: UnsafeMutablePointer<Double>
-
-    /// Weights 1…2⁻¹²⁶ in eighths of an octave, and one bucket for what is smaller.
-    private static let bucketCount = 127 * 8 + 1
-    private static let floors: [Float] = [0x1p-8, 0x1p-16, 0x1p-24, 0]
+    /// Few enough to be put in order one by one.
+    private static let fewCandidates = 256
 
     package init(vocabularySize: Int) {
         self.vocabularySize = vocabularySize
@@ -35,7 +32,6 @@ package final class Sampler {
         blockSums = .allocate(capacity: vocabularySize / RowMath.blockSize + 1)
         tokens = .allocate(capacity: vocabularySize)
         keys = .allocate(capacity: max(vocabularySize, SamplingParameters.maximumLogprobs))
-        buckets = .allocate(capacity: Self.bucketCount)
     }
 
     deinit {
@@ -44,7 +40,6 @@ package final class Sampler {
         blockSums.deallocate()
         tokens.deallocate()
         keys.deallocate()
-        buckets.deallocate()
     }
 
     /// The chosen token; nil when the row has NaN, +∞ or nothing but −∞.
@@ -72,7 +67,7 @@ package final class Sampler {
         guard let maximum = RowMath.maximum(row, count: vocabularySize) else { return nil }
         let candidates = filter(row, maximum: maximum, parameters)
         var probabilities = [Double](repeating: 0, count: vocabularySize)
-        for index in 0..<candidates.count {
+        for index in 0..<candidates.count where candidates.cut.contains(weights[index], at: index) {
             probabilities[Int(token(of: index, candidates))] = Double(weights[index]) / candidates.total
         }
         return probabilities
@@ -118,7 +113,10 @@ package final class Sampler {
         var count: Int
         /// Every token is a candidate, and its index is its id.
         var isWholeVocabulary: Bool
-        var total: Double
+        /// Which of them top-p and min-p leave.
+        var cut = RowMath.Cut.none
+        /// The weights of those.
+        var total = 0.0
     }
 
     private func token(of index: Int, _ candidates: Candidates) -> Int32 {
@@ -126,32 +124,43 @@ package final class Sampler {
     }
 
     private func filter(_ row: UnsafePointer<Float>, maximum: Float, _ parameters: SamplingParameters) -> Candidates {
-        var candidates = Candidates(count: vocabularySize, isWholeVocabulary: true, total: 0)
+        var candidates = Candidates(count: vocabularySize, isWholeVocabulary: true)
         var logits = row
         if parameters.topK > 0 && parameters.topK < vocabularySize {
-            var threshold = OrderedKey.value(~largest(row, parameters.topK).root)
-            var count = 0
-            RowMath.forEach(row, count: vocabularySize, atLeast: &threshold) { index, logit, _ in
-                tokens[count] = Int32(index)
-                weights[count] = logit
-                count += 1
-                return true
-            }
-            candidates = Candidates(count: count, isWholeVocabulary: false, total: 0)
+            candidates = Candidates(count: gather(row, largest: parameters.topK), isWholeVocabulary: false)
             logits = UnsafePointer(weights)
         }
-        RowMath.scale(
-            logits, count: candidates.count, maximum: maximum, temperature: parameters.temperature, into: weights)
+        // A temperature near zero has no finite reciprocal.
+        let factor = min(1 / parameters.temperature, .greatestFiniteMagnitude)
+        RowMath.scale(logits, count: candidates.count, maximum: maximum, by: factor, into: weights)
         let buffer = UnsafeMutableBufferPointer(start: weights, count: candidates.count)
         softmax(UnsafeBufferPointer(buffer), into: buffer)
-        candidates.total = RowMath.sums(weights, count: candidates.count, into: blockSums)
+        candidates.total = sums(candidates)
         if parameters.topP < 1 || parameters.minP > 0 {
             let largest = RowMath.maximum(weights, count: candidates.count)!
-            var cut = OrderedKey.make(parameters.minP * largest, Int(UInt32.max))
-            if parameters.topP < 1 { cut = max(cut, nucleus(candidates, Double(parameters.topP), largest: largest)) }
-            candidates = keep(candidates, from: cut)
+            if parameters.topP < 1 { candidates.cut = nucleus(candidates, Double(parameters.topP), largest: largest) }
+            let floor = parameters.minP * largest
+            if floor > candidates.cut.value { candidates.cut = RowMath.Cut(value: floor, index: .max) }
+            candidates.total = sums(candidates)
         }
         return candidates
+    }
+
+    private func sums(_ candidates: Candidates) -> Double {
+        RowMath.sums(weights, count: candidates.count, from: candidates.cut, into: blockSums)
+    }
+
+    /// Makes the `count` largest logits, and all equal to the smallest of them, the candidates; returns their number.
+    private func gather(_ row: UnsafePointer<Float>, largest count: Int) -> Int {
+        var threshold = OrderedKey.value(~largest(row, count).root)
+        var gathered = 0
+        RowMath.forEach(row, count: vocabularySize, atLeast: &threshold) { index, logit, _ in
+            tokens[gathered] = Int32(index)
+            weights[gathered] = logit
+            gathered += 1
+            return true
+        }
+        return gathered
     }
 
     /// A heap of the complemented keys of the `count` largest logits; its root is the smallest of them.
@@ -172,81 +181,42 @@ package final class Sampler {
         return heap
     }
 
-    /// Key of the last candidate, in order of falling weight, that the smallest set with a share of `topP` has.
-    private func nucleus(_ candidates: Candidates, _ topP: Double, largest: Float) -> UInt64 {
-        // A peaked distribution, the usual one, needs a look at few candidates: those below a floor matter only if the
-        // ones above it don't reach the share.
+    /// The last candidate, in order of falling weight, of the smallest set with a share of `topP`.
+    ///
+    /// Narrows a range of weights around it, by sums alone, until few candidates are in the range; only those are put
+    /// in order. A peaked distribution, the usual one, takes one or two passes.
+    private func nucleus(_ candidates: Candidates, _ topP: Double, largest: Float) -> RowMath.Cut {
         let goal = topP * candidates.total
-        for floor in Self.floors {
-            if let key = nucleus(candidates, goal, floor: floor * largest) { return key }
-        }
-        return 0
-    }
-
-    private func nucleus(_ candidates: Candidates, _ goal: Double, floor: Float) -> UInt64? {
-        buckets.update(repeating: 0, count: Self.bucketCount)
-        var threshold = floor
-        RowMath.forEach(weights, count: candidates.count, atLeast: &threshold) { _, weight, _ in
-            buckets[Self.bucket(weight)] += Double(weight)
-            return true
-        }
-        var sum = 0.0
-        var last = 0
-        while last < Self.bucketCount && sum + buckets[last] < goal {
-            sum += buckets[last]
-            last += 1
-        }
-        if last == Self.bucketCount { return nil }
-        // Inside of the bucket where the sum reaches the goal, one by one.
-        var count = 0
-        threshold = max(floor, Self.smallestWeight(bucket: last))
-        RowMath.forEach(weights, count: candidates.count, atLeast: &threshold) { index, weight, _ in
-            if Self.bucket(weight) == last {
-                keys[count] = OrderedKey.make(weight, index)
-                count += 1
+        // The set reaches down into low..<high: down to `low` the sum reaches the goal, down to `high` it doesn't.
+        var low = (value: Float(0), count: candidates.count)
+        var high = (value: Float.infinity, count: 0, sum: 0.0)
+        var probe = largest * 0x1p-8
+        while low.count - high.count > Self.fewCandidates && probe > low.value && probe < high.value {
+            let (sum, count) = RowMath.sum(weights, count: candidates.count, atLeast: probe)
+            if sum >= goal { low = (probe, count) } else { high = (probe, count, sum) }
+            if low.value == 0 {
+                probe = high.value * 0x1p-8
+            } else {
+                // Halfway between the bit patterns, which are in the order of the values.
+                let top = min(high.value, largest.nextUp).bitPattern
+                probe = Float(bitPattern: low.value.bitPattern + (top - low.value.bitPattern) / 2)
             }
+        }
+        var count = 0
+        var threshold = low.value
+        RowMath.forEach(weights, count: candidates.count, atLeast: &threshold, below: high.value) { index, weight, _ in
+            keys[count] = OrderedKey.make(weight, index)
+            count += 1
             return true
         }
         var heap = KeyHeap(keys, count: count)
-        var key: UInt64 = 0
+        var sum = high.sum
+        var last: UInt64 = 0
         while heap.count > 0 && sum < goal {
-            key = heap.popRoot()
-            sum += Double(OrderedKey.value(key))
+            last = heap.popRoot()
+            sum += Double(OrderedKey.value(last))
         }
-        return key
-    }
-
-    /// 0 for weight 1, growing as the weight falls.
-    private static func bucket(_ weight: Float) -> Int {
-        min(bucketCount - 1, Int(((1 as Float).bitPattern - weight.bitPattern) >> 20))
-    }
-
-    private static func smallestWeight(bucket: Int) -> Float {
-        Float(bitPattern: UInt32(max(0, Int((1 as Float).bitPattern) - ((bucket + 1) << 20) + 1)))
-    }
-
-    /// Drops the candidates whose key is below `key`.
-    private func keep(_ candidates: Candidates, from key: UInt64) -> Candidates {
-        var threshold = OrderedKey.value(key)
-        var count = 0
-        RowMath.forEach(weights, count: candidates.count, atLeast: &threshold) { index, weight, _ in
-            if OrderedKey.make(weight, index) >= key {
-                tokens[count] = token(of: index, candidates)
-                weights[count] = weight
-                count += 1
-            }
-            return true
-        }
-        var total = 0.0
-        var start = 0
-        while start < count {
-            var sum = 0.0
-            for index in start..<min(start + RowMath.blockSize, count) { sum += Double(weights[index]) }
-            blockSums[start / RowMath.blockSize] = sum
-            total += sum
-            start += RowMath.blockSize
-        }
-        return Candidates(count: count, isWholeVocabulary: false, total: total)
+        return RowMath.Cut(value: OrderedKey.value(last), index: OrderedKey.index(last))
     }
 
     // MARK: Draw
@@ -263,7 +233,8 @@ package final class Sampler {
         }
         var chosen = 0
         let start = chosenBlock * RowMath.blockSize
-        for index in start..<min(start + RowMath.blockSize, candidates.count) where weights[index] > 0 {
+        for index in start..<min(start + RowMath.blockSize, candidates.count)
+        where weights[index] > 0 && candidates.cut.contains(weights[index], at: index) {
             chosen = index
             if rest < Double(weights[index]) { break }
             rest -= Double(weights[index])

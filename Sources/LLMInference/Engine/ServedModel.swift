@@ -1,0 +1,47 @@
+// A language model as the engine sees it.
+import LLMKernels
+import LLMModels
+
+/// Weights, and a way to turn tokens into text. Several engines may share one.
+package struct ServedModel: StepModel {
+    package let model: LanguageModel
+    private let makeDecoder: @Sendable () -> any TextDecoder
+
+    package init(_ model: LanguageModel, makeDecoder: @escaping @Sendable () -> any TextDecoder) {
+        self.model = model
+        self.makeDecoder = makeDecoder
+    }
+
+    package var vocabularySize: Int { model.configuration.vocabularySize }
+    package var contextLength: Int { model.configuration.contextLength }
+    package var endOfTextTokens: [Int32] { model.configuration.endOfText }
+    package func makeTextDecoder() -> any TextDecoder { makeDecoder() }
+
+    package func makeRunner(
+        cacheBlocks: Int, maximumRows: Int, maximumLogitRows: Int, team: ThreadTeam
+    ) -> any StepRunner {
+        Runner(
+            model: model, cache: model.makeCache(blocks: cacheBlocks),
+            work: model.makeWorkspace(maximumRows: maximumRows, maximumLogitRows: maximumLogitRows, team: team),
+            team: team)
+    }
+
+    private final class Runner: StepRunner {
+        private let model: LanguageModel
+        private let cache: KVCache
+        private let work: Workspace
+        private let team: ThreadTeam
+
+        init(model: LanguageModel, cache: KVCache, work: Workspace, team: ThreadTeam) {
+            self.model = model
+            self.cache = cache
+            self.work = work
+            self.team = team
+        }
+
+        func forward(_ batch: StepBatch) -> UnsafePointer<Float> {
+            model.forward(batch, cache: cache, work: work, team: team)
+            return UnsafePointer(work.logits.base)
+        }
+    }
+}
