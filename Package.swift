@@ -90,7 +90,7 @@ let package = Package(
             "inference-worker", path: "workers/inference", exclude: ["inference.service", "inference.json"],
             [
                 "JobHandlers", "JobWorker", "JobPublishing", "JobSettings", "JobStorage", "JobModel", "PostgresClient",
-                "RedisClient", .logging, .lifecycle,
+                "RedisClient", "JSON", .argumentParser, .logging, .lifecycle,
             ]),
         program(
             "jobctl",

@@ -26,7 +26,7 @@ COMMENT ON FUNCTION millrace.beat IS 'Heartbeat. is_alive false: the worker was 
 -- needs. MATERIALIZED is the fence: without it the planner may run the locking scan more than once and take more rows.
 CREATE FUNCTION millrace.claim(worker uuid, queues text[], kinds text[], models text[], maximum integer)
 RETURNS TABLE (job_id bigint, run_token bigint, kind text, model text, input jsonb, queue text, priority smallint,
-               attempt smallint, max_attempts smallint, tenant text, progress jsonb)
+               attempt smallint, max_attempts smallint, tenant text, created_at double precision, progress jsonb)
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 #variable_conflict use_column
 BEGIN
@@ -66,7 +66,8 @@ BEGIN
         FROM leased l WHERE j.id = l.job_id
         RETURNING j.*, l.run_token
     )
-    SELECT s.id, s.run_token, s.kind, s.model, s.input, s.queue, s.priority, s.attempt, s.max_attempts, s.tenant, p.progress
+    SELECT s.id, s.run_token, s.kind, s.model, s.input, s.queue, s.priority, s.attempt, s.max_attempts, s.tenant,
+           extract(epoch FROM s.created_at)::float8, p.progress
     FROM started s
     LEFT JOIN millrace.partials p ON p.job_id = s.id
     ORDER BY s.priority, s.run_at, s.id;

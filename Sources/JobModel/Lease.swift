@@ -13,12 +13,14 @@ package struct Lease: Sendable, Equatable {
     package var attempt: Int
     package var maximumAttempts: Int
     package var tenant: String
+    /// Seconds since 1970 at which the job was inserted.
+    package var createdAt: Double
     /// What an earlier attempt had when it was last stored.
     package var progress: JSONValue?
 
     package init(
         id: JobID, runToken: RunToken, kind: JobKind, model: String, input: JSONValue, queue: String, priority: Int,
-        attempt: Int, maximumAttempts: Int, tenant: String, progress: JSONValue? = nil
+        attempt: Int, maximumAttempts: Int, tenant: String, createdAt: Double, progress: JSONValue? = nil
     ) {
         self.id = id
         self.runToken = runToken
@@ -30,6 +32,7 @@ package struct Lease: Sendable, Equatable {
         self.attempt = attempt
         self.maximumAttempts = maximumAttempts
         self.tenant = tenant
+        self.createdAt = createdAt
         self.progress = progress
     }
 }

@@ -12,6 +12,9 @@ package protocol JobHandler: Sendable {
     /// Yields when `demand` may have grown.
     var capacity: AsyncStream<Void> { get }
 
+    /// A claimed job is about to be run: it takes its place in `demand` from now on.
+    func willRun()
+
     /// Does one job to its end. Called at most `demand().jobs` times before the next question. Cancelling the task asks it
     /// to stop within a step: the outcome is then `.cancelled` with what there is, and the worker decides what it means.
     func run(_ lease: Lease, progress: any ProgressSink) async -> Outcome

@@ -173,6 +173,7 @@ package actor Worker {
     }
 
     private func start(_ lease: Lease, _ handler: any JobHandler) {
+        handler.willRun()
         let task = Task { [reporter] in
             let outcome = await handler.run(lease, progress: reporter.sink(for: lease))
             await finish(lease, outcome)

@@ -71,6 +71,12 @@ package struct Tokenizer: Sendable {
     /// The token with exactly this text.
     package func token(_ text: String) -> Int32? { ids[Array(text.utf8)] }
 
+    /// The token as text: a special one as the vocabulary writes it, another one as the bytes that it contributes.
+    package func text(of token: Int32) -> String? {
+        guard contributions.indices.contains(Int(token)) else { return nil }
+        return String(decoding: contributions[Int(token)], as: UTF8.self)
+    }
+
     // MARK: Words
 
     private func encode(_ text: [Unicode.Scalar], into tokens: inout [Int32]) {

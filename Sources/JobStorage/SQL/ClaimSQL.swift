@@ -12,6 +12,6 @@ enum ClaimSQL {
             model: try row.get("model"), input: try row.get("input"), queue: try row.get("queue"),
             priority: try row.get("priority"), attempt: try row.get("attempt"),
             maximumAttempts: try row.get("max_attempts"), tenant: try row.get("tenant"),
-            progress: try row.optional("progress"))
+            createdAt: try row.get("created_at"), progress: try row.optional("progress"))
     }
 }

@@ -1,0 +1,92 @@
+// The inference worker: puts the parts together and runs them until SIGTERM.
+import ArgumentParser
+import Foundation
+import JobHandlers
+import JobModel
+import JobPublishing
+import JobSettings
+import JobStorage
+import JobWorker
+import Logging
+import PostgresClient
+import RedisClient
+import ServiceLifecycle
+
+@main
+struct InferenceWorker: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inference-worker",
+        abstract: "Claims generate jobs and answers them. SIGTERM ends it in order; a second signal ends it at once.")
+
+    @Option(help: "The pool's profile, a JSON file.")
+    var profile: String?
+    @Option(help: "Compute threads (default: the cores).")
+    var threads: Int?
+    @Option(name: .customLong("queue"), help: "Queue to serve; may be repeated.")
+    var queues: [String] = []
+    @Option(help: "trace, debug, info, notice, warning or error.")
+    var logLevel = "info"
+
+    func run() async throws {
+        guard let level = Logger.Level(rawValue: logLevel) else { throw ValidationError("--log-level: \(logLevel) is none") }
+        LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
+        var logger = Logger(label: "inference-worker")
+        logger.logLevel = level
+        var profile = try InferenceProfile(file: profile)
+        if let threads { profile.serving.threads = max(1, threads) }
+        if !queues.isEmpty { profile.worker.queues = queues }
+
+        let addresses = try ServerAddresses(home: MillraceHome())
+        let database = try PostgresConfiguration(url: addresses.database, applicationName: "millrace-worker")
+        let pool = PostgresPool(database, size: 4, logger: logger)
+        let store = PostgresJobStore(pool: pool)
+        let signals = QueueSignals(database, logger: logger)
+        let redis = RedisConnection(try RedisConfiguration(url: addresses.redis))
+        let publisher = Publisher(store: store, redis: redis, logger: logger)
+        let models = ServedModels(limits: profile.serving, logger: logger) { name in try await store.model(name) }
+        let generate = GenerateHandler(models: models, limits: profile.serving) { [profile] in
+            profile.serves(try await store.models().map(\.name))
+        }
+        let worker = Worker(
+            profile: profile.worker, store: store, handlers: [generate, NoopHandler()], logger: logger
+        ) { [logger] id in Heartbeat(database, worker: id, logger: logger) }
+
+        let group = ServiceGroup(
+            configuration: .init(
+                services: [
+                    .init(service: PublisherService(publisher: publisher, wake: signals.outbox)),
+                    .init(
+                        service: WorkerService(worker: worker, signals: signals),
+                        successTerminationBehavior: .gracefullyShutdownGroup),
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        try await group.run()
+        // Events of the last jobs; what stays is published by another worker.
+        _ = try? await publisher.relay()
+        await pool.close()
+    }
+}
+
+/// Graceful shutdown is a drain.
+struct WorkerService: Service {
+    let worker: Worker
+    let signals: QueueSignals
+
+    func run() async {
+        await withGracefulShutdownHandler {
+            await worker.run(work: signals.work)
+        } onGracefulShutdown: {
+            worker.drain()
+        }
+        signals.stop()
+    }
+}
+
+struct PublisherService: Service {
+    let publisher: Publisher
+    let wake: AsyncStream<Void>
+
+    func run() async {
+        await cancelWhenGracefulShutdown { await publisher.run(wake: wake) }
+    }
+}
