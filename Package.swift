@@ -82,7 +82,7 @@ let package = Package(
             "JobHandlers",
             [
                 "JobWorker", "JobModel", "JobStorage", "LLMInference", "LLMModels", "LLMTokenizers", "LLMPrompts",
-                "LLMKernels", "JSON", .logging,
+                "LLMKernels", "JSON", .orderedCollections, .logging,
             ]),
 
         // MARK: L6

@@ -38,7 +38,7 @@ extension Tokenizer {
             let preTokenizer = try Self.preTokenizer(vocabulary.pre)
             let merges = try RankedMerges(Self.merges(vocabulary.merges, ids))
             model = .bytes(
-                preTokenizer, merges, byteTokens: try Self.byteTokens(ids),
+                preTokenizer, merges, byteTokens: Self.byteTokens(ids),
                 ignoresMerges: preTokenizer == .gpt4(digits: 3))
             normalizer = Normalizer(composes: preTokenizer == .gpt4(digits: 1))
             contributions = Self.contributions(pieces, isAdded: Set(addedTokens.map(\.id)))
@@ -101,16 +101,10 @@ extension Tokenizer {
         return (first, second, both)
     }
 
-    /// The piece of each byte, in GPT-2's alphabet.
-    static func byteTokens(_ ids: [[UInt8]: Int32]) throws(TokenizerError) -> [Int32] {
-        var tokens: [Int32] = []
-        for (byte, character) in ByteAlphabet.characters.enumerated() {
-            guard let id = ids[Array(UTF8.encode(character)!)] else {
-                throw .invalid(field: "vocabulary", reason: "no piece stands for the byte \(byte)")
-            }
-            tokens.append(id)
-        }
-        return tokens
+    /// The piece of each byte, in GPT-2's alphabet; −1 for a byte that the training text did not have (SmolLM2 lacks some
+    /// control characters), which encoding leaves out.
+    static func byteTokens(_ ids: [[UInt8]: Int32]) -> [Int32] {
+        ByteAlphabet.characters.map { ids[Array(UTF8.encode($0)!)] ?? -1 }
     }
 
     /// `<0x00>` … `<0xFF>`, all or none.

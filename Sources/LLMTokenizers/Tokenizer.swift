@@ -88,7 +88,7 @@ package struct Tokenizer: Sendable {
                 if ignoresMerges, let whole = ids[Self.alphabetical(bytes)] {
                     tokens.append(whole)
                 } else {
-                    tokens += Merger.merge(bytes.map { byteTokens[Int($0)] }, merges)
+                    tokens += Merger.merge(bytes.map { byteTokens[Int($0)] }.filter { $0 >= 0 }, merges)
                 }
             }
         case .characters(let merges, let byteTokens):

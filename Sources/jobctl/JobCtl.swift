@@ -1,5 +1,5 @@
 // jobctl: people's and scripts' way to Millrace. Friendly output by default, `--json` on every command, and exit codes
-// that scripts can use (see `ExitCode+Jobs.swift`).
+// that scripts can use (see `Connection.swift`).
 import ArgumentParser
 
 @main
@@ -12,7 +12,13 @@ struct JobCtl: AsyncParsableCommand {
             (default .millrace in the working folder).
             """,
         groupedSubcommands: [
-            CommandGroup(name: "Servers", subcommands: [Up.self, Down.self, Env.self])
+            CommandGroup(name: "Servers", subcommands: [Up.self, Down.self, Env.self, Migrate.self]),
+            CommandGroup(
+                name: "Jobs",
+                subcommands: [
+                    Submit.self, Status.self, Wait.self, List.self, Watch.self, Cancel.self, Retry.self,
+                ]),
+            CommandGroup(name: "Fleet", subcommands: [Model.self, Workers.self, Queues.self]),
         ]
     )
 }

@@ -51,8 +51,7 @@ package final class GenerateHandler: JobHandler {
         return await models.use(lease.model) { loaded in
             switch loaded {
             case .failure(let failure):
-                // Another worker may have the file.
-                return failure.code == "unknown_model" ? .failed(failure) : .retry(failure, after: nil)
+                return failure.code == "model_unavailable" ? .retry(failure, after: nil) : .failed(failure)
             case .success(let model):
                 return await self.generate(input, lease, model, progress)
             }

@@ -54,7 +54,7 @@ final class GenerationDraft: Sendable {
         ]
         if output.finishReason == .cancelled {
             // What there is may be gone on with.
-            progress.report(state.withLock(snapshot))
+            progress.report(state.withLock { snapshot($0) })
             return .cancelled(result: result(output), usage: usage)
         }
         return .succeeded(result: result(output), usage: usage)

@@ -135,7 +135,10 @@ package actor ServedModels {
         do throws(ModelError) {
             return .success(try read(registered))
         } catch {
-            return .failure(JobFailure(code: "model_unavailable", message: "model: \(error)", field: "model"))
+            // A file that is not there may be on another worker, or come back; a broken one stays broken.
+            let isAbsent = if case .unreadable = error { true } else { false }
+            return .failure(
+                JobFailure(code: isAbsent ? "model_unavailable" : "invalid_model", message: "model: \(error)", field: "model"))
         }
     }
 

@@ -4,6 +4,8 @@ import Dispatch
 import Glibc
 import JSON
 import JobSettings
+import JobStorage
+import PostgresClient
 
 struct Up: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -18,6 +20,7 @@ struct Up: AsyncParsableCommand {
     func run() async throws {
         let stack = EmbeddedStack(home: common.home)
         let addresses = try stack.start(common.say)
+        _ = try await Migrator(PostgresConfiguration(url: addresses.database, applicationName: "jobctl")).up()
         common.show(
             ["database_url": .string(addresses.database), "redis_url": .string(addresses.redis)],
             text: "Millrace's servers are up. Addresses: jobctl env DATABASE_URL, jobctl env REDIS_URL")

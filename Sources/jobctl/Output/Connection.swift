@@ -1,0 +1,46 @@
+// What commands need of the servers.
+import ArgumentParser
+import Foundation
+import JobModel
+import JobSettings
+import JobStorage
+import Logging
+import PostgresClient
+import RedisClient
+
+extension CommonOptions {
+    /// The database, for one command.
+    func withStore<Value>(_ body: (PostgresJobStore) async throws -> Value) async throws -> Value {
+        let addresses = try ServerAddresses(home: home)
+        let configuration = try PostgresConfiguration(url: addresses.database, applicationName: "jobctl")
+        let pool = PostgresPool(configuration, size: 2, logger: Self.logger)
+        do {
+            let value = try await body(PostgresJobStore(pool: pool))
+            await pool.close()
+            return value
+        } catch {
+            await pool.close()
+            throw error
+        }
+    }
+
+    func databaseConfiguration() throws -> PostgresConfiguration {
+        try PostgresConfiguration(url: ServerAddresses(home: home).database, applicationName: "jobctl")
+    }
+
+    func redisConfiguration() throws -> RedisConfiguration {
+        try RedisConfiguration(url: ServerAddresses(home: home).redis)
+    }
+
+    static let logger: Logger = {
+        var logger = Logger(label: "jobctl", factory: { StreamLogHandler.standardError(label: $0) })
+        logger.logLevel = .error
+        return logger
+    }()
+}
+
+/// Exit codes beside 0 (done), 1 (an error) and 64 (wrong usage).
+extension ExitCode {
+    /// A job that was waited for did not succeed.
+    static let jobNotSucceeded = ExitCode(2)
+}

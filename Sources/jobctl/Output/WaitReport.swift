@@ -1,0 +1,77 @@
+// Waiting with something to look at: a progress bar for many jobs, the answer for one.
+import ArgumentParser
+import Foundation
+import Glibc
+import JSON
+import JobModel
+import JobStorage
+
+struct WaitReport {
+    let store: PostgresJobStore
+    let common: CommonOptions
+
+    /// Prints each job as it ends.
+    /// - Throws: `ExitCode.jobNotSucceeded` at the end when one did not succeed.
+    func run(_ ids: [JobID]) async throws {
+        let start = Date()
+        var ended = 0
+        var failed = 0
+        let showsBar = ids.count > 1 && !common.json && isatty(STDERR_FILENO) == 1
+        try await JobWaiter(store: store, redis: common.redisConfiguration()).wait(for: ids) { id, state in
+            let job = try await store.job(id)
+            ended += 1
+            if state != .succeeded { failed += 1 }
+            if showsBar { Self.bar(0, of: 0, failed: 0, seconds: 0, clear: true) }
+            let text = ids.count == 1 ? job.answer : "\(id)\t\(job.answer.replacing("\n", with: "\\n"))"
+            common.show(job.json, text: text)
+            if showsBar { Self.bar(ended, of: ids.count, failed: failed, seconds: -start.timeIntervalSinceNow, clear: false) }
+        }
+        if showsBar { FileHandle.standardError.write(Data("\n".utf8)) }
+        if failed > 0 { throw ExitCode.jobNotSucceeded }
+    }
+
+    private static func bar(_ done: Int, of total: Int, failed: Int, seconds: Double, clear: Bool) {
+        var line = "\r\u{1B}[K"
+        if !clear {
+            let filled = done * 30 / max(total, 1)
+            let rest = done > 0 ? seconds / Double(done) * Double(total - done) : 0
+            line += "[" + String(repeating: "#", count: filled) + String(repeating: ".", count: 30 - filled) + "]"
+            line += " \(done)/\(total)" + (failed > 0 ? ", \(failed) not succeeded" : "")
+            line += String(format: ", %.0f s left", rest)
+        }
+        FileHandle.standardError.write(Data(line.utf8))
+    }
+}
+
+/// Prints an answer while it grows, from what the worker stores of it.
+struct AnswerStream {
+    let store: PostgresJobStore
+    let common: CommonOptions
+
+    func follow(_ id: JobID) async throws {
+        var shown = ""
+        func show(_ text: String) {
+            // Only what is new; the stored text only ever grows.
+            guard text.utf8.count > shown.utf8.count, text.hasPrefix(shown) else { return }
+            let piece = String(decoding: text.utf8.dropFirst(shown.utf8.count), as: UTF8.self)
+            if common.json {
+                print(JSONValue.object(["id": .integer(id), "delta": .string(piece)]).text())
+            } else {
+                print(piece, terminator: "")
+            }
+            fflush(nil)
+            shown = text
+        }
+        while true {
+            let job = try await store.job(id)
+            if job.state.isFinal {
+                if let text = job.result?["text"]?.stringValue { show(text) }
+                common.show(job.json, text: job.state == .succeeded ? "" : job.answer)
+                if job.state != .succeeded { throw ExitCode.jobNotSucceeded }
+                return
+            }
+            if let text = try await store.progress(of: id)?["text"]?.stringValue { show(text) }
+            try await Task.sleep(for: .milliseconds(200))
+        }
+    }
+}
