@@ -67,9 +67,19 @@ extension PostgresJobStore {
                 oldest: try row.optional("oldest"))
         }
     }
+
+    /// True when nothing in the queue waits or runs.
+    package func isIdle(_ queue: String) async throws(StoreError) -> Bool {
+        try await query(OverviewSQL.isIdle, [queue]) { row throws(PostgresError) in try row.get("idle") }[0]
+    }
 }
 
 enum OverviewSQL {
+    static let isIdle: SQL = """
+        SELECT NOT EXISTS (SELECT FROM millrace.ready WHERE queue = $1)
+            AND NOT EXISTS (SELECT FROM millrace.leases l JOIN millrace.jobs j ON j.id = l.job_id WHERE j.queue = $1) AS idle
+        """
+
     static let workers: SQL = """
         SELECT id, name, host, pid, started_at,
             CASE WHEN lost OR beat_at < clock_timestamp() - millrace.worker_timeout() THEN 'lost'

@@ -1,0 +1,77 @@
+// decode: tokens per second of the engine, prompts and answers apart, for several batch sizes.
+import ArgumentParser
+import Foundation
+import JSON
+import JobHandlers
+import LLMInference
+import LLMKernels
+import LLMModels
+import LLMTokenizers
+
+struct DecodeBench: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "decode", abstract: "Generated tokens per second by batch size; greedy, no end of text.")
+
+    @OptionGroup var options: ModelOptions
+    @Option(help: "Batch sizes, e.g. 1,8,32.")
+    var batch = "1,8,32"
+    @Option(help: "Tokens of each prompt.")
+    var prompt = 128
+    @Option(help: "Tokens to generate for each prompt.")
+    var generate = 64
+    @OptionGroup var bench: BenchOptions
+
+    func validate() throws {
+        guard (1...100_000).contains(prompt), (2...100_000).contains(generate) else {
+            throw ValidationError("--prompt must be 1 or more, --generate 2 or more")
+        }
+    }
+
+    func run() throws {
+        let sizes = try batch.split(separator: ",").map { text in
+            guard let size = Int(text), (1...4096).contains(size) else { throw ValidationError("--batch: \(text) is no size") }
+            return size
+        }
+        let source = try options.open()
+        let team = ThreadTeam(threads: options.threads)
+        let tokenizer = try source.tokenizer()
+        let model = try LanguageModel(source, precision: options.precision, team: team)
+        let served = ServedModel(model, makeDecoder: { StreamingDecoder(tokenizer) })
+        for size in sizes { try measure(served, size, team) }
+    }
+
+    private func measure(_ model: ServedModel, _ size: Int, _ team: ThreadTeam) throws {
+        let perSequence = (prompt + generate) / KVLayout.blockSize + 1
+        let engine = try Engine(
+            model: model,
+            limits: EngineLimits(
+                maximumSequences: size, tokenBudget: max(256, size), cacheBlocks: perSequence * size), team: team)
+        var parameters = SamplingParameters(maximumTokens: generate, ignoreEndOfText: true)
+        parameters.temperature = 0
+        let ordinary = Int32(model.vocabularySize)
+        for sequence in 0..<size {
+            // Every prompt is different: nothing may be shared between them.
+            let tokens = (0..<prompt).map { Int32(($0 * 7919 + sequence * 104_729 + 1000) % Int(ordinary - 1000)) + 500 }
+            try engine.submit(GenerationRequest(id: UInt64(sequence), prompt: tokens, parameters: parameters))
+        }
+        var begun = 0
+        let start = Date()
+        while begun < size { engine.step { if case .token(let token) = $0, token.index == 0 { begun += 1 } } }
+        let prefilled = Date()
+        let before = engine.stats.generatedTokens
+        while engine.hasWork { engine.step { _ in } }
+        let end = Date()
+        let decoded = Double(engine.stats.generatedTokens - before) / end.timeIntervalSince(prefilled)
+        let read = Double(prompt * size) / prefilled.timeIntervalSince(start)
+        bench.show(
+            [
+                "model": .string(options.model), "precision": .string(options.precision.rawValue),
+                "batch": .integer(Int64(size)), "prompt": .integer(Int64(prompt)), "generate": .integer(Int64(generate)),
+                "decode_tokens_per_second": .number(decoded), "prefill_tokens_per_second": .number(read),
+                "threads": .integer(Int64(options.threads)), "engine_overhead": .number(engine.stats.overhead),
+            ],
+            text: String(
+                format: "batch %3d: decode %8.1f tokens/s, prefill %8.1f tokens/s, %.1f %% outside of the model", size,
+                decoded, read, engine.stats.overhead * 100))
+    }
+}

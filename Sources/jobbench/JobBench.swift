@@ -1,0 +1,73 @@
+// jobbench: measures what the README claims. With --json each measured point is one line.
+import ArgumentParser
+import Foundation
+import JSON
+import JobSettings
+import LLMKernels
+import LLMModels
+
+@main
+struct JobBench: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "jobbench", abstract: "Measure Millrace on this machine.",
+        subcommands: [DecodeBench.self, PerplexityBench.self, QueueBench.self])
+}
+
+struct BenchOptions: ParsableArguments {
+    @Flag(help: "One JSON object per measured point.")
+    var json = false
+
+    /// Prints a point, with what every point has.
+    func show(_ members: KeyValuePairs<String, JSONValue>, text: String) {
+        guard json else { return print(text) }
+        var all: [(String, JSONValue)] = members.map { ($0.key, $0.value) }
+        all += [
+            ("cpu", .string(Machine.cpu)), ("feature_level", .string((try? CPUFeatureLevel.active())?.rawValue ?? "none")),
+            ("commit", .string(Machine.commit)), ("peak_memory_bytes", .integer(Machine.peakMemory)),
+        ]
+        print(JSONValue.object(.init(all, uniquingKeysWith: { first, _ in first })).text())
+        fflush(nil)
+    }
+}
+
+struct ModelOptions: ParsableArguments {
+    @Option(help: "A registered name's file in MILLRACE_HOME, or a path to a GGUF file or Hugging Face folder.")
+    var model: String
+    @Option(help: "Compute threads (default: the cores).")
+    var threads = ProcessInfo.processInfo.activeProcessorCount
+    @Flag(help: "All weights in float32, as the reference.")
+    var reference = false
+
+    func validate() throws {
+        guard (1...1024).contains(threads) else { throw ValidationError("--threads must be 1 to 1024") }
+    }
+
+    func open() throws -> any ModelSource {
+        let fetched = MillraceHome().models + "/\(model).gguf"
+        return try openModel(FileManager.default.fileExists(atPath: fetched) ? fetched : model)
+    }
+
+    var precision: ComputePrecision { reference ? .reference : .served }
+}
+
+enum Machine {
+    static let cpu: String = {
+        let info = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+        let line = info.split(separator: "\n").first { $0.hasPrefix("model name") }
+        return line?.split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) } ?? "unknown"
+    }()
+
+    /// The commit of the working folder; empty outside of a checkout.
+    static let commit: String = {
+        let head = (try? String(contentsOfFile: ".git/HEAD", encoding: .utf8))?.trimmingCharacters(in: .newlines) ?? ""
+        guard head.hasPrefix("ref: ") else { return head }
+        let file = ".git/" + head.dropFirst(5)
+        return (try? String(contentsOfFile: file, encoding: .utf8))?.trimmingCharacters(in: .newlines) ?? ""
+    }()
+
+    static var peakMemory: Int64 {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        return Int64(usage.ru_maxrss) * 1024
+    }
+}
