@@ -69,4 +69,5 @@ package func eventually(
 
 package struct Timeout: Error, CustomStringConvertible {
     package let description: String
+    package init(description: String) { self.description = description }
 }
