@@ -114,7 +114,9 @@ let package = Package(
         tests("KernelsTests", ["LLMKernels", "CKernels"]),
         tests("TokenizersTests", ["LLMTokenizers", "JSON"], resources: [.copy("Goldens")]),
         tests("PromptsTests", ["LLMPrompts", "JSON"], resources: [.copy("Goldens")]),
-        tests("ModelsTests", ["LLMModels", "LLMTokenizers", "LLMKernels", "JSON"], resources: [.copy("Goldens")]),
+        tests(
+            "ModelsTests", ["LLMModels", "LLMTokenizers", "LLMKernels", "JSON", "AllocationCounter"],
+            resources: [.copy("Goldens")]),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         tests(
             "InferenceTests",

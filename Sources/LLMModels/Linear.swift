@@ -18,9 +18,13 @@ struct Linear: Sendable {
 }
 
 extension QuantizedRows {
-    /// Quantises x unless no matrix that reads it asks for that.
-    func prepare(_ x: MatrixView, for readers: Linear?..., team: ThreadTeam) {
-        if readers.contains(where: { $0?.needsQuantizedInput ?? false }) { quantize(x, team: team) }
+    /// Quantises x unless no matrix that reads it asks for that. (Not variadic: that would be an array for every call.)
+    func prepare(
+        _ x: MatrixView, for first: Linear?, _ second: Linear? = nil, _ third: Linear? = nil, _ fourth: Linear? = nil,
+        team: ThreadTeam
+    ) {
+        func asks(_ reader: Linear?) -> Bool { reader?.needsQuantizedInput ?? false }
+        if asks(first) || asks(second) || asks(third) || asks(fourth) { quantize(x, team: team) }
     }
 }
 
