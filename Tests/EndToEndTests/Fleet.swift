@@ -1,5 +1,6 @@
 // A whole Millrace for one test: database, Redis, registered model, workers as real processes, one subscriber.
 import Foundation
+import Glibc
 import JSON
 import JobModel
 import JobStorage
@@ -83,8 +84,14 @@ final class Fleet: Sendable {
         try await store.list(before: ids.upperBound + 1, limit: ids.count).reversed()
     }
 
-    func runningJobs(of worker: TestProcess) async throws -> Int {
-        try await store.workers().first { $0.processID == Int(worker.id) }?.running ?? 0
+    func waitForRunningJobs(_ count: Int, of process: pid_t) async throws {
+        try await eventually(within: 60, "process \(process) runs \(count) jobs") {
+            try await self.store.workers().contains { $0.processID == Int(process) && $0.running >= count }
+        }
+    }
+
+    func waitForWorkers(_ count: Int) async throws {
+        try await eventually(within: 20, "\(count) workers are registered") { try await self.store.workers().count == count }
     }
 }
 
@@ -112,6 +119,16 @@ final class EventLog: Sendable {
     func stop() { subscriber.withLock { $0?.stop() } }
 
     var all: [JSONValue] { heard.withLock { $0 } }
+    /// Attempts of the events about these jobs, by id.
+    func attempts(_ ids: ClosedRange<JobID>) -> [Int] {
+        var attempts: [(id: Int, attempt: Int)] = []
+        for event in all {
+            guard let id = event["id"]?.intValue, ids.contains(JobID(id)) else { continue }
+            attempts.append((id, event["attempt"]?.intValue ?? 0))
+        }
+        return attempts.sorted { $0.id < $1.id }.map(\.attempt)
+    }
+
     var ids: Set<Int> { Set(all.compactMap { $0["id"]?.intValue }) }
 }
 
