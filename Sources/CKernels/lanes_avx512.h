@@ -1,4 +1,4 @@
-// Sixteen float lanes as one AVX-512 register. Everything up to CK_LEVEL_END is compiled for AVX-512 F, BW, VL, DQ, VNNI.
+// Sixteen float lanes as one AVX-512 register. Up to CK_LEVEL_END all is compiled for AVX-512 F, BW, VL, DQ, VNNI.
 #include <immintrin.h>
 
 #include "common.h"

@@ -60,6 +60,7 @@ CK_INLINE void tile(const ck_matmul *job, int64_t m, int64_t panel, ck_layout la
         const int8_t *x = job->quantized.values + at * ck_block;
         __m256i dots[6][2];
         const uint8_t *values = CK(block_values)(base, b, layout);
+        CK(prefetch_weights)(values, layout);
         if (layout == ck_int4) {
             dot_int4(values, x, rows, dots);
         } else {

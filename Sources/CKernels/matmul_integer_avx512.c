@@ -25,6 +25,7 @@ CK_INLINE void tile(const ck_matmul *job, int64_t m, int64_t panel, ck_layout la
             dots[r] = layout == ck_int4 ? _mm512_setzero_si512() : _mm512_set1_epi32(job->quantized.offsets[at + r]);
         }
         const uint8_t *values = CK(block_values)(base, b, layout);
+        CK(prefetch_weights)(values, layout);
         CK_UNROLL for (int g = 0; g < (layout == ck_int4 ? 4 : 8); g++) {
             const __m512i w = _mm512_loadu_si512(values + g * 64), mask = _mm512_set1_epi8(15);
             const __m512i low =

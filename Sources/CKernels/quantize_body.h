@@ -1,5 +1,5 @@
-// Activation rows to int8 per 32-block. Included once per level after its lanes_*.h (plain loops the compiler vectorises;
-// maxima and sums are over integers, hence exact in any order).
+// Activation rows to int8 per 32-block. Included once per level after its lanes_*.h. Plain loops that the
+// compiler vectorises; maxima and sums are over integers, hence exact in any order.
 
 void CK(ck_quantize_rows)(const float *x, int64_t x_stride, int64_t row_begin, int64_t row_end, int64_t columns,
                           const ck_quantized *out) {

@@ -1,4 +1,5 @@
-// Rotary position embedding of one row. Included once per level after its lanes_*.h (plain loops: one element, one chain).
+// Rotary position embedding of one row. Included once per level after its lanes_*.h. Plain loops:
+// no sums across elements.
 
 void CK(ck_rope_halves)(float *x, int64_t heads, int64_t head_size, int64_t pairs, const float *restrict cosine,
                         const float *restrict sine) {

@@ -50,7 +50,7 @@ CK_INLINE float CK(row_maximum)(const float *x, int64_t n) {
     return v_maximum(maximum);
 }
 
-/// Σ e^(x - maximum), also written to out unless that is null. Runs of 512 are summed first: a long row keeps its digits.
+/// Σ e^(x - maximum), also written to out unless null. Runs of 512 are summed first: a long row keeps its digits.
 CK_INLINE float CK(exponentials)(const float *x, float maximum, float *out, int64_t n) {
     const v16 top = v_set1(maximum);
     v16 total = v_set1(0);

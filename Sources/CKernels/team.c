@@ -49,7 +49,7 @@ static unsigned next_round(ck_team *team, unsigned seen) {
         if (now != seen) { return now; }
         relax();
     }
-    // Sequentially consistent against the caller's raise-then-read: either it sees the sleeper or the futex sees the round.
+    // Sequentially consistent with the caller's raise-then-read: it sees the sleeper, or the futex sees the round.
     atomic_fetch_add(&team->sleepers, 1);
     unsigned now;
     while ((now = atomic_load(&team->round)) == seen) { sleep_while(&team->round, seen); }

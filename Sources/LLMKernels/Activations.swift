@@ -3,51 +3,76 @@ import CKernels
 
 /// out = gate / (1 + e^-gate) · up
 package func siluProduct(_ gate: MatrixView, _ up: MatrixView, into out: MatrixView, team: ThreadTeam) {
-    combine(gate, up, into: out, team: team, kernels.silu_product)
+    run(BinaryOperation(kernel: kernels.silu_product, x: gate, y: up, out: out), team)
 }
 
 /// out = gelu(gate) · up, the tanh form of gelu
 package func geluProduct(_ gate: MatrixView, _ up: MatrixView, into out: MatrixView, team: ThreadTeam) {
-    combine(gate, up, into: out, team: team, kernels.gelu_product)
+    run(BinaryOperation(kernel: kernels.gelu_product, x: gate, y: up, out: out), team)
 }
 
 /// out = x + y
 package func add(_ x: MatrixView, _ y: MatrixView, into out: MatrixView, team: ThreadTeam) {
-    combine(x, y, into: out, team: team, kernels.add)
+    run(BinaryOperation(kernel: kernels.add, x: x, y: y, out: out), team)
 }
 
 /// out = x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))
 package func gelu(_ x: MatrixView, into out: MatrixView, team: ThreadTeam) {
     precondition(out.hasShape(of: x))
-    forEachRow(x.rows, elements: x.rows * x.columns, team: team) { row in
-        kernels.gelu(x.base + row * x.stride, out.base + row * out.stride, Int64(x.columns))
-    }
+    forEachRow(x.rows, elements: x.rows * x.columns, team: team, Gelu(x: x, out: out))
 }
 
 /// out = x · factor
 package func scale(_ x: MatrixView, by factor: Float, into out: MatrixView, team: ThreadTeam) {
-    precondition(out.hasShape(of: x))
-    forEachRow(x.rows, elements: x.rows * x.columns, team: team) { row in
-        kernels.scale(x.base + row * x.stride, factor, out.base + row * out.stride, Int64(x.columns))
-    }
+    run(NumberOperation(kernel: kernels.scale, x: x, number: factor, out: out), team)
 }
 
 /// out = cap · tanh(x / cap), cap > 0
 package func softcap(_ x: MatrixView, cap: Float, into out: MatrixView, team: ThreadTeam) {
-    precondition(out.hasShape(of: x) && cap > 0)
-    forEachRow(x.rows, elements: x.rows * x.columns, team: team) { row in
-        kernels.softcap(x.base + row * x.stride, cap, out.base + row * out.stride, Int64(x.columns))
+    precondition(cap > 0)
+    run(NumberOperation(kernel: kernels.softcap, x: x, number: cap, out: out), team)
+}
+
+private struct Gelu: RowOperation {
+    let x: MatrixView
+    let out: MatrixView
+
+    func apply(_ row: Int) { kernels.gelu(x.base + row * x.stride, out.base + row * out.stride, Int64(x.columns)) }
+}
+
+private struct BinaryOperation: RowOperation {
+    typealias Kernel =
+        @convention(c) (UnsafePointer<Float>?, UnsafePointer<Float>?, UnsafeMutablePointer<Float>?, Int64) -> Void
+    let kernel: Kernel
+    let x: MatrixView
+    let y: MatrixView
+    let out: MatrixView
+
+    func apply(_ row: Int) {
+        kernel(x.base + row * x.stride, y.base + row * y.stride, out.base + row * out.stride, Int64(x.columns))
     }
 }
 
-private typealias BinaryKernel =
-    @convention(c) (UnsafePointer<Float>?, UnsafePointer<Float>?, UnsafeMutablePointer<Float>?, Int64) -> Void
+private struct NumberOperation: RowOperation {
+    typealias Kernel = @convention(c) (UnsafePointer<Float>?, Float, UnsafeMutablePointer<Float>?, Int64) -> Void
+    let kernel: Kernel
+    let x: MatrixView
+    let number: Float
+    let out: MatrixView
 
-private func combine(
-    _ x: MatrixView, _ y: MatrixView, into out: MatrixView, team: ThreadTeam, _ kernel: BinaryKernel
-) {
-    precondition(x.hasShape(of: y) && out.hasShape(of: x), "operands differ in shape")
-    forEachRow(x.rows, elements: x.rows * x.columns, team: team) { row in
-        kernel(x.base + row * x.stride, y.base + row * y.stride, out.base + row * out.stride, Int64(x.columns))
+    func apply(_ row: Int) {
+        kernel(x.base + row * x.stride, number, out.base + row * out.stride, Int64(x.columns))
     }
+}
+
+private func run(_ operation: BinaryOperation, _ team: ThreadTeam) {
+    let x = operation.x
+    precondition(x.hasShape(of: operation.y) && operation.out.hasShape(of: x), "operands differ in shape")
+    forEachRow(x.rows, elements: x.rows * x.columns, team: team, operation)
+}
+
+private func run(_ operation: NumberOperation, _ team: ThreadTeam) {
+    let x = operation.x
+    precondition(operation.out.hasShape(of: x), "operands differ in shape")
+    forEachRow(x.rows, elements: x.rows * x.columns, team: team, operation)
 }

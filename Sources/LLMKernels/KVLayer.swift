@@ -46,13 +46,27 @@ package struct KVLayer {
         let width = layout.kvHeads * layout.headSize
         precondition(keys.columns == width && values.hasShape(of: keys), "keys and values of \(width) columns")
         precondition(keys.rows == rows.count && rows.blockCount <= blockCount, "rows of another step")
-        forEachRow(keys.rows, elements: keys.rows * width, team: team) { row in
-            let position = Int(rows.positions[row])
-            let block = Int(rows.blocks[Int(rows.tables[row]) + position / KVLayout.blockSize])
-            ck_store_token(
-                base + block * layout.blockBytes, Int64(layout.valueOffset), Int32(layout.kvHeads),
-                Int32(layout.headSize), layout.precision == .float16 ? 1 : 0, Int32(position % KVLayout.blockSize),
-                keys.base + row * keys.stride, values.base + row * values.stride)
-        }
+        let store = TokenStore(
+            layer: self, keys: keys, values: values, positions: rows.positions, tables: rows.tables, blocks: rows.blocks
+        )
+        forEachRow(keys.rows, elements: keys.rows * width, team: team, store)
+    }
+}
+
+private struct TokenStore: RowOperation {
+    let layer: KVLayer
+    let keys: MatrixView
+    let values: MatrixView
+    let positions: [Int32]
+    let tables: [Int32]
+    let blocks: [Int32]
+
+    func apply(_ row: Int) {
+        let layout = layer.layout, position = Int(positions[row])
+        let block = Int(blocks[Int(tables[row]) + position / KVLayout.blockSize])
+        ck_store_token(
+            layer.base + block * layout.blockBytes, Int64(layout.valueOffset), Int32(layout.kvHeads),
+            Int32(layout.headSize), layout.precision == .float16 ? 1 : 0, Int32(position % KVLayout.blockSize),
+            keys.base + row * keys.stride, values.base + row * values.stride)
     }
 }

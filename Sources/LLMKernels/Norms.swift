@@ -8,10 +8,21 @@ package func rmsNorm(
 ) {
     let size = weight.count
     precondition(out.hasShape(of: x) && size > 0 && x.columns % size == 0, "norm of \(x.columns) columns by \(size)")
-    forEachRow(x.rows, elements: x.rows * x.columns, team: team) { row in
+    let operation = RMSNorm(x: x, weight: weight.base, size: size, epsilon: epsilon, out: out)
+    forEachRow(x.rows, elements: x.rows * x.columns, team: team, operation)
+}
+
+private struct RMSNorm: RowOperation {
+    let x: MatrixView
+    let weight: UnsafePointer<Float>
+    let size: Int
+    let epsilon: Float
+    let out: MatrixView
+
+    func apply(_ row: Int) {
         let from = x.base + row * x.stride, to = out.base + row * out.stride
         for group in stride(from: 0, to: x.columns, by: size) {
-            kernels.rms_norm(from + group, weight.base, epsilon, to + group, Int64(size))
+            kernels.rms_norm(from + group, weight, epsilon, to + group, Int64(size))
         }
     }
 }
@@ -22,8 +33,19 @@ package func layerNorm(
     team: ThreadTeam
 ) {
     precondition(out.hasShape(of: x) && weight.count == x.columns && bias?.count ?? x.columns == x.columns)
-    forEachRow(x.rows, elements: x.rows * x.columns, team: team) { row in
+    let operation = LayerNorm(x: x, weight: weight.base, bias: bias.map { .init($0.base) }, epsilon: epsilon, out: out)
+    forEachRow(x.rows, elements: x.rows * x.columns, team: team, operation)
+}
+
+private struct LayerNorm: RowOperation {
+    let x: MatrixView
+    let weight: UnsafePointer<Float>
+    let bias: UnsafePointer<Float>?
+    let epsilon: Float
+    let out: MatrixView
+
+    func apply(_ row: Int) {
         kernels.layer_norm(
-            x.base + row * x.stride, weight.base, bias?.base, epsilon, out.base + row * out.stride, Int64(x.columns))
+            x.base + row * x.stride, weight, bias, epsilon, out.base + row * out.stride, Int64(x.columns))
     }
 }

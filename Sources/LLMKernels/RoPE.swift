@@ -43,15 +43,33 @@ package final class RoPETable: Sendable {
     package func rotate(_ x: MatrixView, positions: [Int32], headSize: Int, style: RoPEStyle, team: ThreadTeam) {
         precondition(headSize >= 2 * pairs && x.columns % headSize == 0, "heads of \(headSize) in \(x.columns) columns")
         precondition(positions.count == x.rows && positions.allSatisfy { 0..<Int32(self.positions) ~= $0 }, "positions")
-        let heads = Int64(x.columns / headSize)
-        let kernel = style == .halves ? kernels.rope_halves! : kernels.rope_interleaved!
         positions.withUnsafeBufferPointer { positions in
-            forEachRow(x.rows, elements: x.rows * x.columns, team: team) { row in
-                let angles = Int(positions[row]) * pairs
-                kernel(
-                    x.base + row * x.stride, heads, Int64(headSize), Int64(pairs), cosine.base + angles,
-                    sine.base + angles)
-            }
+            guard let positions = positions.baseAddress else { return }
+            let rotation = Rotation(
+                kernel: style == .halves ? kernels.rope_halves : kernels.rope_interleaved, x: x, positions: positions,
+                heads: Int64(x.columns / headSize), headSize: Int64(headSize), pairs: pairs, cosine: cosine.base,
+                sine: sine.base)
+            forEachRow(x.rows, elements: x.rows * x.columns, team: team, rotation)
         }
+    }
+}
+
+private struct Rotation: RowOperation {
+    typealias Kernel =
+        @convention(c) (
+            UnsafeMutablePointer<Float>?, Int64, Int64, Int64, UnsafePointer<Float>?, UnsafePointer<Float>?
+        ) -> Void
+    let kernel: Kernel
+    let x: MatrixView
+    let positions: UnsafePointer<Int32>
+    let heads: Int64
+    let headSize: Int64
+    let pairs: Int
+    let cosine: UnsafePointer<Float>
+    let sine: UnsafePointer<Float>
+
+    func apply(_ row: Int) {
+        let angles = Int(positions[row]) * pairs
+        kernel(x.base + row * x.stride, heads, headSize, Int64(pairs), cosine + angles, sine + angles)
     }
 }
