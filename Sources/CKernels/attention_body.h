@@ -1,5 +1,6 @@
 // Attention of query rows over a paged cache, online softmax block by block. Included once per level after its
-// lanes_*.h. The query heads that share a K/V head, of all rows given, are the queries here: row r, head g is query r·heads + g.
+// lanes_*.h. The query heads that share a K/V head, of all rows given, are the queries here: row r, head g is query
+// r·heads + g.
 #include "lanes_math.h"
 
 /// The tokens of a block that a query sees: [begin, end) within 0...16.
