@@ -112,10 +112,13 @@ let package = Package(
             ["JobStorage", "JobModel", "JobMigrations", "PostgresClient", "RedisClient", "JSON", .logging]),
         tests("JSONTests", ["JSON"]),
         tests("KernelsTests", ["LLMKernels", "CKernels"]),
-        tests("TokenizersTests", ["LLMTokenizers", "JSON"], resources: [.copy("Goldens")]),
+        .target(
+            name: "TokenizerGoldens", dependencies: ["LLMTokenizers", "JSON"], path: "Tests/TokenizerGoldens",
+            swiftSettings: strict),
+        tests("TokenizersTests", ["LLMTokenizers", "TokenizerGoldens", "JSON"], resources: [.copy("Goldens")]),
         tests("PromptsTests", ["LLMPrompts", "JSON"], resources: [.copy("Goldens")]),
         tests(
-            "ModelsTests", ["LLMModels", "LLMTokenizers", "LLMKernels", "JSON", "AllocationCounter"],
+            "ModelsTests", ["LLMModels", "LLMTokenizers", "LLMKernels", "TokenizerGoldens", "JSON"],
             resources: [.copy("Goldens")]),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         tests(

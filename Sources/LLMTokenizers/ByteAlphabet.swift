@@ -13,15 +13,40 @@ enum ByteAlphabet {
         }
     }()
 
-    private static let bytes: [Unicode.Scalar: UInt8] = Dictionary(
-        uniqueKeysWithValues: characters.enumerated().map { ($1, UInt8($0)) })
+    /// The same as UTF-8.
+    static let encodings: [[UInt8]] = characters.map { Array(UTF8.encode($0)!) }
 
-    /// The bytes that a piece stands for; a character outside of the alphabet stands for its own UTF-8.
-    static func bytes(of piece: String) -> [UInt8] {
+    /// The bytes that a piece stands for; the piece itself if one of its characters is not of the alphabet.
+    static func bytes(of piece: ArraySlice<UInt8>) -> [UInt8] {
         var result: [UInt8] = []
-        for scalar in piece.unicodeScalars {
-            if let byte = bytes[scalar] { result.append(byte) } else { result.append(contentsOf: UTF8.encode(scalar)!) }
+        result.reserveCapacity(piece.count)
+        // Characters of the alphabet are below U+0144: one or two bytes of UTF-8.
+        var place = piece.startIndex
+        while place < piece.endIndex {
+            let first = piece[place]
+            var value = UInt32(first)
+            place += 1
+            if first >= 0x80 {
+                guard first & 0xE0 == 0xC0, place < piece.endIndex, piece[place] & 0xC0 == 0x80 else {
+                    return Array(piece)
+                }
+                value = UInt32(first & 0x1F) << 6 | UInt32(piece[place] & 0x3F)
+                place += 1
+            }
+            guard let byte = byte(value) else { return Array(piece) }
+            result.append(byte)
         }
         return result
+    }
+
+    private static let table: [Int16] = {
+        var table = Array(repeating: Int16(-1), count: 512)
+        for (byte, character) in characters.enumerated() { table[Int(character.value)] = Int16(byte) }
+        return table
+    }()
+
+    private static func byte(_ value: UInt32) -> UInt8? {
+        guard value < 512, table[Int(value)] >= 0 else { return nil }
+        return UInt8(table[Int(value)])
     }
 }

@@ -4,91 +4,96 @@ import HeapModule
 
 /// Which piece two pieces make, and how early: smaller is earlier.
 protocol MergeRules: Sendable {
-    func merge(_ left: Int32, _ right: Int32) -> (rank: Int64, piece: Int32)?
+    func merge(_ left: Int32, _ right: Int32) -> Merge?
 }
 
-enum Merger {
-    private struct Candidate: Comparable {
-        let rank: Int64
-        let left: Int32
-        let right: Int32
-        /// The pieces that it was found for; others stand there if the candidate is out of date.
-        let pieces: (Int32, Int32)
-        let merged: Int32
+/// Rank above, piece below, so that comparing two of them compares ranks.
+struct Merge: Equatable {
+    let bits: UInt64
 
-        static func == (a: Candidate, b: Candidate) -> Bool { (a.rank, a.left) == (b.rank, b.left) }
-        static func < (a: Candidate, b: Candidate) -> Bool { (a.rank, a.left) < (b.rank, b.left) }
+    init(rank: UInt32, piece: Int32) { bits = UInt64(rank) << 32 | UInt64(UInt32(bitPattern: piece)) }
+    init(bits: UInt64) { self.bits = bits }
+
+    /// No merge; its rank is above every other.
+    static let none = Merge(bits: .max)
+
+    var rank: UInt32 { UInt32(bits >> 32) }
+    var piece: Int32 { Int32(truncatingIfNeeded: bits) }
+}
+
+/// Merges one word after the other; keeps its memory between them.
+struct Merger {
+    /// The word's pieces: filled by the caller, merged by `merge`.
+    var pieces: [Int32] = []
+    private var merges: [Merge] = []
+    private var next: [Int32] = []
+    private var previous: [Int32] = []
+
+    /// Up to this many pieces, looking through all pairs for the best one is faster than keeping them in a heap.
+    private static let shortWord = 40
+
+    /// Leaves in `pieces` what the word becomes. O(n log n).
+    mutating func merge(_ rules: some MergeRules) {
+        if pieces.count <= 1 { return }
+        if pieces.count <= Self.shortWord { mergeShort(rules) } else { mergeLong(rules) }
+    }
+
+    private mutating func mergeShort(_ rules: some MergeRules) {
+        merges.removeAll(keepingCapacity: true)
+        for index in 1..<pieces.count { merges.append(rules.merge(pieces[index - 1], pieces[index]) ?? .none) }
+        while true {
+            // Of equal ranks the first one.
+            var best = Merge.none
+            var place = 0
+            for index in merges.indices where merges[index].rank < best.rank {
+                best = merges[index]
+                place = index
+            }
+            guard best != .none else { return }
+            pieces[place] = best.piece
+            pieces.remove(at: place + 1)
+            merges.remove(at: place)
+            if place > 0 { merges[place - 1] = rules.merge(pieces[place - 1], best.piece) ?? .none }
+            if place < merges.count { merges[place] = rules.merge(best.piece, pieces[place + 1]) ?? .none }
+        }
+    }
+
+    /// A heap of (rank, place) over a linked list of pieces. An entry may be out of date: it counts if the pair that
+    /// stands at its place now has its rank.
+    private mutating func mergeLong(_ rules: some MergeRules) {
+        let count = pieces.count
+        next = (0..<count).map { Int32($0 + 1) }
+        previous = (0..<count).map { Int32($0 - 1) }
+        var candidates: [UInt64] = []
+        for left in 1..<count {
+            guard let merge = rules.merge(pieces[left - 1], pieces[left]) else { continue }
+            candidates.append(UInt64(merge.rank) << 32 | UInt64(left - 1))
+        }
+        var heap = Heap(candidates)
+        while let best = heap.popMin() {
+            let left = Int(UInt32(truncatingIfNeeded: best))
+            let right = Int(next[left])
+            guard pieces[left] != Self.gone, right < count, let merge = rules.merge(pieces[left], pieces[right]),
+                merge.rank == UInt32(best >> 32)
+            else { continue }
+            pieces[left] = merge.piece
+            pieces[right] = Self.gone
+            let after = Int(next[right])
+            next[left] = Int32(after)
+            if after < count {
+                previous[after] = Int32(left)
+                if let merge = rules.merge(pieces[left], pieces[after]) {
+                    heap.insert(UInt64(merge.rank) << 32 | UInt64(left))
+                }
+            }
+            let before = Int(previous[left])
+            if before >= 0, let merge = rules.merge(pieces[before], pieces[left]) {
+                heap.insert(UInt64(merge.rank) << 32 | UInt64(before))
+            }
+        }
+        pieces.removeAll { $0 == Self.gone }
     }
 
     /// What a piece that was merged into its neighbour leaves behind.
     private static let gone = Int32.min
-
-    /// O(n log n): a heap of candidates over a linked list of pieces. Negative pieces are never merged.
-    static func merge(_ pieces: [Int32], _ rules: some MergeRules) -> [Int32] {
-        guard pieces.count > 1 else { return pieces }
-        var pieces = pieces
-        var next = pieces.indices.map { Int32($0 + 1) }
-        var previous = pieces.indices.map { Int32($0 - 1) }
-        var heap = Heap<Candidate>()
-        func candidate(_ left: Int32, _ right: Int32) -> Candidate? {
-            guard left >= 0, right < pieces.count else { return nil }
-            let pair = (pieces[Int(left)], pieces[Int(right)])
-            return rules.merge(pair.0, pair.1).map {
-                Candidate(rank: $0.rank, left: left, right: right, pieces: pair, merged: $0.piece)
-            }
-        }
-        for left in 0..<Int32(pieces.count - 1) {
-            if let found = candidate(left, left + 1) { heap.insert(found) }
-        }
-        while let best = heap.popMin() {
-            let (left, right) = (Int(best.left), Int(best.right))
-            guard pieces[left] == best.pieces.0, pieces[right] == best.pieces.1, next[left] == best.right else { continue }
-            pieces[left] = best.merged
-            pieces[right] = gone
-            next[left] = next[right]
-            if next[right] < pieces.count { previous[Int(next[right])] = best.left }
-            if let found = candidate(previous[left], best.left) { heap.insert(found) }
-            if let found = candidate(best.left, next[left]) { heap.insert(found) }
-        }
-        return pieces.filter { $0 != gone }
-    }
-}
-
-/// Merges by the list of a byte-level vocabulary.
-struct RankedMerges: MergeRules {
-    private let table: [UInt64: (rank: Int32, piece: Int32)]
-
-    /// - Parameter merges: (left, right, merged) in order of rank.
-    init(_ merges: [(Int32, Int32, Int32)]) {
-        var table: [UInt64: (rank: Int32, piece: Int32)] = [:]
-        table.reserveCapacity(merges.count)
-        for (rank, merge) in merges.enumerated() {
-            let key = Self.key(merge.0, merge.1)
-            if table[key] == nil { table[key] = (Int32(rank), merge.2) }
-        }
-        self.table = table
-    }
-
-    func merge(_ left: Int32, _ right: Int32) -> (rank: Int64, piece: Int32)? {
-        guard left >= 0, right >= 0, let found = table[Self.key(left, right)] else { return nil }
-        return (Int64(found.rank), found.piece)
-    }
-
-    private static func key(_ left: Int32, _ right: Int32) -> UInt64 {
-        UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))
-    }
-}
-
-/// Merges whose result is any piece of the vocabulary, the highest score first (SentencePiece).
-struct ScoredMerges: MergeRules {
-    let pieces: [[UInt8]]
-    let scores: [Float]
-    let ids: [[UInt8]: Int32]
-
-    func merge(_ left: Int32, _ right: Int32) -> (rank: Int64, piece: Int32)? {
-        guard left >= 0, right >= 0, let id = ids[pieces[Int(left)] + pieces[Int(right)]] else { return nil }
-        // The bits of a float order as its value does once negative ones are flipped.
-        let bits = Int64(Int32(bitPattern: scores[Int(id)].bitPattern))
-        return (-(bits < 0 ? Int64(Int32.min) - bits : bits), id)
-    }
 }

@@ -1,53 +1,68 @@
 // Tokens to text, one token at a time: only whole characters leave, so that pieces can be shown as they come.
 
+/// The texts that `append` and `finish` return, put together, are what `Tokenizer.decode` returns.
 package struct StreamingDecoder: Sendable {
     private let tokenizer: Tokenizer
     private let skipsSpecialTokens: Bool
-    /// Bytes of a character that is not complete yet.
+    /// Bytes whose text is not certain yet: the beginning of a character, or a run of byte tokens.
     private var pending: [UInt8] = []
-    /// Byte tokens of a SentencePiece vocabulary, whose whole run decides what they are.
-    private var run: [UInt8] = []
-    private var isAtStart = true
+    private var spacesToStrip: Int
+    private var isAtFirstToken = true
 
     package init(_ tokenizer: Tokenizer, skipsSpecialTokens: Bool = true) {
         self.tokenizer = tokenizer
         self.skipsSpecialTokens = skipsSpecialTokens
+        spacesToStrip = tokenizer.decoder.strippedSpaces
     }
 
-    /// The characters that are complete with this token.
+    /// The characters that are complete with this token. An id outside of the vocabulary contributes nothing.
     package mutating func append(_ token: Int32) -> String {
-        guard tokenizer.contributions.indices.contains(Int(token)) else { return "" }
-        let bytes = tokenizer.contributions[Int(token)]
-        if tokenizer.fallbackBytes.contains(token) {
-            run += bytes
-            return ""
-        }
+        let decoder = tokenizer.decoder
+        guard (0..<decoder.contributions.count).contains(Int(token)) else { return "" }
         if skipsSpecialTokens, tokenizer.isSpecial(token) { return "" }
-        var text = endOfRun()
-        pending += bytes
-        let complete = Self.completePrefix(pending)
-        text += dropSpace(String(decoding: pending[..<complete], as: UTF8.self))
-        pending.removeFirst(complete)
-        return text
+        switch decoder.kind {
+        case .bytes:
+            pending.append(contentsOf: decoder.contributions[Int(token)])
+            let complete = Self.completePrefix(pending)
+            if complete == 0 { return "" }
+            let text = String(decoding: pending[..<complete], as: UTF8.self)
+            pending.removeFirst(complete)
+            return text
+        case .characters:
+            defer { isAtFirstToken = false }
+            if decoder.isByte[Int(token)] {
+                pending.append(contentsOf: decoder.contributions[Int(token)])
+                return ""
+            }
+            var bytes = decoder.contributions[Int(token)]
+            if isAtFirstToken, decoder.dropsMarksOfFirstToken { bytes = ArraySlice(tokenizer.withoutMarks(token)) }
+            let text = endOfRun() + String(decoding: bytes, as: UTF8.self)
+            return strip(text)
+        }
     }
 
     /// The rest: U+FFFD for a broken character at the end.
     package mutating func finish() -> String {
-        let text = endOfRun() + dropSpace(String(decoding: pending, as: UTF8.self))
+        let text =
+            switch tokenizer.decoder.kind {
+            case .bytes: String(decoding: pending, as: UTF8.self)
+            case .characters: strip(endOfRun())
+            }
         pending = []
         return text
     }
 
     private mutating func endOfRun() -> String {
-        guard !run.isEmpty else { return "" }
-        defer { run = [] }
-        return dropSpace(String(validating: run, as: UTF8.self) ?? String(repeating: "\u{FFFD}", count: run.count))
+        guard !pending.isEmpty else { return "" }
+        defer { pending.removeAll(keepingCapacity: true) }
+        return String(validating: pending, as: UTF8.self) ?? String(repeating: "\u{FFFD}", count: pending.count)
     }
 
-    private mutating func dropSpace(_ text: String) -> String {
-        guard isAtStart, !text.isEmpty else { return text }
-        isAtStart = false
-        return tokenizer.dropsLeadingSpace && text.hasPrefix(" ") ? String(text.dropFirst()) : text
+    private mutating func strip(_ text: String) -> String {
+        guard spacesToStrip > 0, !text.isEmpty else { return text }
+        let spaces = text.utf8.prefix(spacesToStrip).prefix { $0 == UInt8(ascii: " ") }.count
+        spacesToStrip = spaces < text.utf8.count ? 0 : spacesToStrip - spaces
+        return String(decoding: text.utf8.dropFirst(spaces), as: UTF8.self)
     }
 
     /// Bytes up to a character at the end that further bytes may complete.

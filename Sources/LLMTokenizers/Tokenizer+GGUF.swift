@@ -2,147 +2,177 @@
 
 extension Tokenizer {
     package init(_ vocabulary: VocabularyDescription) throws(TokenizerError) {
-        let count = vocabulary.tokens.count
-        func check(_ id: Int32?, _ field: String) throws(TokenizerError) {
-            guard let id, !(0..<Int32(count)).contains(id) else { return }
-            throw .invalid(field: "tokenizer.ggml.\(field)", reason: "token \(id) is outside of the vocabulary of \(count)")
-        }
-        guard count > 0, count < 1 << 24 else {
-            throw .invalid(field: "tokenizer.ggml.tokens", reason: "\(count) tokens")
-        }
-        guard vocabulary.types.isEmpty || vocabulary.types.count == count else {
-            throw .invalid(field: "tokenizer.ggml.token_type", reason: "\(vocabulary.types.count) types for \(count) tokens")
-        }
-        try check(vocabulary.beginOfText, "bos_token_id")
-        try check(vocabulary.endOfText, "eos_token_id")
-        try check(vocabulary.unknown, "unknown_token_id")
-
-        let types = vocabulary.types.isEmpty ? Array(repeating: 1, count: count) : vocabulary.types
-        pieces = vocabulary.tokens
-        // A piece that is listed twice counts where it stands first.
-        ids = Dictionary(zip(vocabulary.tokens, 0..<Int32(count)), uniquingKeysWith: { first, _ in first })
-        let addedTokens = types.indices.filter { types[$0] == 3 || types[$0] == 4 }.map { index in
-            AddedToken(
-                id: Int32(index), content: String(decoding: vocabulary.tokens[index], as: UTF8.self),
-                isSpecial: types[index] == 3)
-        }
-        added = AddedTokens(addedTokens)
-        addedByID = Dictionary(uniqueKeysWithValues: addedTokens.map { ($0.id, $0) })
+        try vocabulary.check()
+        let index = PieceIndex(ByteStrings(vocabulary.tokens))
+        let added = try vocabulary.addedTokens()
+        self.index = index
+        self.added = AddedTokens(added)
+        normalizedAdded = AddedTokens([])
+        special = Set(added.filter(\.isSpecial).map(\.id))
         beginOfText = vocabulary.beginOfText
         endOfText = vocabulary.endOfText
-        unknown = vocabulary.unknown
-        addsEndOfText = false
+        preparation = Normalizer()
 
+        let addsBegin: Bool
         switch vocabulary.model {
         case "gpt2":
-            let preTokenizer = try Self.preTokenizer(vocabulary.pre)
-            let merges = try RankedMerges(Self.merges(vocabulary.merges, ids))
+            let family = try ByteFamily(vocabulary.pre)
+            preTokenizer = family.preTokenizer
+            // A byte without a piece (SmolLM2 lacks some control characters) is left out. The file's unknown token is
+            // not for that: it is often the end of text.
             model = .bytes(
-                preTokenizer, merges, byteTokens: Self.byteTokens(ids),
-                ignoresMerges: preTokenizer == .gpt4(digits: 3))
-            normalizer = Normalizer(composes: preTokenizer == .gpt4(digits: 1))
-            contributions = Self.contributions(pieces, isAdded: Set(addedTokens.map(\.id)))
-            fallbackBytes = []
-            dropsLeadingSpace = false
-            addsBeginOfText = vocabulary.addsBeginOfText ?? (preTokenizer == .gpt4(digits: 3))
+                BPE(
+                    index, try vocabulary.rankedMerges(index), unknown: UnknownToken(),
+                    ignoresMerges: family.ignoresMerges))
+            normalizer = Normalizer(steps: family.composes ? [.compose] : [])
+            decoder = .bytes(index.pieces)
+            addsBegin = vocabulary.addsBeginOfText ?? family.addsBeginOfText
         case "llama":
-            guard vocabulary.scores.count == count else {
-                throw .invalid(field: "tokenizer.ggml.scores", reason: "\(vocabulary.scores.count) scores for \(count) tokens")
-            }
-            let byteTokens = try Self.fallbackTokens(ids)
-            let byteIDs = Set(byteTokens)
-            // Byte and control pieces are never made by merging.
-            var mergeable = ids
-            for (index, type) in types.enumerated() where type != 1 && type != 4 { mergeable[pieces[index]] = nil }
+            let byteTokens = try SentencePieceBPE.byteTokens(index)
+            preTokenizer = .characters(.whole)
             model = .characters(
-                ScoredMerges(pieces: pieces, scores: vocabulary.scores, ids: mergeable), byteTokens: byteTokens)
+                SentencePieceBPE(
+                    index, .scored(try vocabulary.scoredMerges(index)), byteTokens: byteTokens,
+                    unknown: UnknownToken(token: vocabulary.unknown, isFused: true), ignoresMerges: false))
             let addsSpace = vocabulary.addsSpacePrefix ?? true
-            normalizer = Normalizer(marksSpaces: true, prefix: addsSpace ? .always : .never)
-            contributions = Self.spacedContributions(pieces, byteTokens)
-            fallbackBytes = byteIDs
-            dropsLeadingSpace = addsSpace
-            addsBeginOfText = vocabulary.addsBeginOfText ?? true
+            normalizer = Normalizer(steps: addsSpace ? [.prepend(TextStep.mark), .marksSpaces] : [.marksSpaces])
+            var decoder = Decoder.characters(
+                index.pieces, replaced: (TextStep.mark, [UInt8(ascii: " ")]), hasByteFallback: !byteTokens.isEmpty)
+            decoder.strippedSpaces = addsSpace ? 1 : 0
+            self.decoder = decoder
+            addsBegin = vocabulary.addsBeginOfText ?? true
         default:
             throw .unsupported(field: "tokenizer.ggml.model", value: "\"\(vocabulary.model)\"")
         }
+        postProcessor = PostProcessor(
+            prefix: addsBegin ? vocabulary.beginOfText.map { [$0] } ?? [] : [],
+            suffix: vocabulary.addsEndOfText == true ? vocabulary.endOfText.map { [$0] } ?? [] : [])
     }
+}
 
-    private static func preTokenizer(_ name: String) throws(TokenizerError) -> PreTokenizer {
+/// What the name in `tokenizer.ggml.pre` stands for.
+private struct ByteFamily {
+    var preTokenizer: PreTokenizer
+    var composes = false
+    var ignoresMerges = false
+    var addsBeginOfText = false
+
+    init(_ name: String) throws(TokenizerError) {
         switch name {
-        case "gpt-2", "gpt2", "default", "": .gpt2
-        case "smollm": .smollm
-        case "qwen2": .gpt4(digits: 1)
-        case "llama3", "llama-v3", "llama-bpe": .gpt4(digits: 3)
+        // Files from before there were names hold GPT-2's vocabulary, or one made like it.
+        case "gpt-2", "gpt2", "default", "": preTokenizer = .bytes(.gpt2, isolatesDigits: false)
+        case "smollm": preTokenizer = .bytes(.gpt2, isolatesDigits: true)
+        case "qwen2", "deepseek-r1-qwen":
+            preTokenizer = .bytes(.gpt4(digits: 1), isolatesDigits: false)
+            composes = true
+        case "llama3", "llama-v3", "llama-bpe":
+            preTokenizer = .bytes(.gpt4(digits: 3), isolatesDigits: false)
+            ignoresMerges = true
+            addsBeginOfText = true
         default: throw .unsupported(field: "tokenizer.ggml.pre", value: "\"\(name)\"")
         }
     }
+}
 
-    private static func merges(
-        _ lines: [[UInt8]], _ ids: [[UInt8]: Int32]
-    ) throws(TokenizerError) -> [(Int32, Int32, Int32)] {
-        var merges: [(Int32, Int32, Int32)] = []
-        merges.reserveCapacity(lines.count)
-        for (index, line) in lines.enumerated() {
+extension VocabularyDescription {
+    private enum TokenType {
+        static let normal: Int32 = 1
+        static let unknown: Int32 = 2
+        static let control: Int32 = 3
+        static let userDefined: Int32 = 4
+    }
+
+    fileprivate func check() throws(TokenizerError) {
+        let count = tokens.count
+        guard count > 0, count <= Tokenizer.maximumVocabularySize else {
+            throw .invalid(field: "tokenizer.ggml.tokens", reason: "\(count) tokens")
+        }
+        guard tokens.reduce(0, { $0 + $1.count }) <= ByteStrings.maximumByteCount else {
+            throw .invalid(
+                field: "tokenizer.ggml.tokens", reason: "more than \(ByteStrings.maximumByteCount) bytes of text")
+        }
+        guard types.isEmpty || types.count == count else {
+            throw .invalid(field: "tokenizer.ggml.token_type", reason: "\(types.count) types for \(count) tokens")
+        }
+        let ids = [("bos", beginOfText), ("eos", endOfText), ("unknown", unknown)]
+        for (name, id) in ids {
+            guard let id, !(0..<count).contains(Int(id)) else { continue }
+            throw .invalid(
+                field: "tokenizer.ggml.\(name)_token_id", reason: "token \(id) is outside of the vocabulary of \(count)"
+            )
+        }
+    }
+
+    /// Control and unknown tokens are special; words that users defined are looked for, but are text.
+    fileprivate func addedTokens() throws(TokenizerError) -> [AddedToken] {
+        var added: [AddedToken] = []
+        for (id, type) in types.enumerated() {
+            guard [TokenType.control, TokenType.userDefined, TokenType.unknown].contains(type) else { continue }
+            let content = tokens[id]
+            guard content.count <= AddedTokens.maximumLength else {
+                throw .invalid(
+                    field: "tokenizer.ggml.tokens[\(id)]", reason: "a special token of \(content.count) bytes")
+            }
+            added.append(AddedToken(id: Int32(id), content: content, isSpecial: type != TokenType.userDefined))
+        }
+        // One that is no text can't be found in a text.
+        return added.map { token in
+            var token = token
+            if String(validating: token.content, as: UTF8.self) == nil { token.content = [] }
+            return token
+        }
+    }
+
+    fileprivate func rankedMerges(_ index: PieceIndex) throws(TokenizerError) -> RankedMerges {
+        guard merges.count <= Tokenizer.maximumMergeCount else {
+            throw .invalid(field: "tokenizer.ggml.merges", reason: "\(merges.count) merges")
+        }
+        var table = RankedMerges(capacity: merges.count)
+        for (rank, line) in merges.enumerated() {
             // Pieces of a byte-level vocabulary hold no space.
-            guard let space = line.firstIndex(of: UInt8(ascii: " ")) else {
-                throw .invalid(field: "tokenizer.ggml.merges[\(index)]", reason: "two pieces are expected")
+            guard let space = line.dropFirst().firstIndex(of: UInt8(ascii: " ")) else {
+                throw .invalid(field: "tokenizer.ggml.merges[\(rank)]", reason: "two pieces are expected")
             }
-            merges.append(try merge(line[..<space], line[(space + 1)...], ids, "tokenizer.ggml.merges[\(index)]"))
+            try table.insert(
+                line[..<space], line[(space + 1)...], rank, index, field: { "tokenizer.ggml.merges[\($0)]" })
         }
-        return merges
+        return table
     }
 
-    static func merge(
-        _ left: some Collection<UInt8>, _ right: some Collection<UInt8>, _ ids: [[UInt8]: Int32], _ field: String
-    ) throws(TokenizerError) -> (Int32, Int32, Int32) {
-        guard let first = ids[Array(left)], let second = ids[Array(right)], let both = ids[Array(left) + Array(right)] else {
-            throw .invalid(field: field, reason: "a piece is not in the vocabulary")
+    fileprivate func scoredMerges(_ index: PieceIndex) throws(TokenizerError) -> ScoredMerges {
+        guard scores.count == tokens.count else {
+            throw .invalid(field: "tokenizer.ggml.scores", reason: "\(scores.count) scores for \(tokens.count) tokens")
         }
-        return (first, second, both)
+        if let broken = scores.firstIndex(where: { !$0.isFinite }) {
+            throw .invalid(field: "tokenizer.ggml.scores[\(broken)]", reason: "\(scores[broken]) is no score")
+        }
+        let isMergeable = tokens.indices.map { id in
+            guard !types.isEmpty else { return true }
+            return types[id] == TokenType.normal || types[id] == TokenType.userDefined
+        }
+        return ScoredMerges(index, scores: scores, isMergeable: isMergeable)
     }
+}
 
-    /// The piece of each byte, in GPT-2's alphabet; −1 for a byte that the training text did not have (SmolLM2 lacks some
-    /// control characters), which encoding leaves out.
-    static func byteTokens(_ ids: [[UInt8]: Int32]) -> [Int32] {
-        ByteAlphabet.characters.map { ids[Array(UTF8.encode($0)!)] ?? -1 }
+extension RankedMerges {
+    /// - Parameter field: the name of the merge of a rank, for errors.
+    mutating func insert(
+        _ left: ArraySlice<UInt8>, _ right: ArraySlice<UInt8>, _ rank: Int, _ index: PieceIndex, field: (Int) -> String
+    ) throws(TokenizerError) {
+        func name(_ piece: ArraySlice<UInt8>) -> String { "\"\(String(decoding: piece.prefix(64), as: UTF8.self))\"" }
+        for piece in [left, right] where index.find(piece) == nil {
+            throw .invalid(field: field(rank), reason: "\(name(piece)) is not in the vocabulary")
+        }
+        guard let first = index.find(left), let second = index.find(right), let both = index.find(first, second) else {
+            throw .invalid(
+                field: field(rank), reason: "what \(name(left)) and \(name(right)) make is not in the vocabulary")
+        }
+        insert(first, second, Merge(rank: UInt32(rank), piece: both))
     }
+}
 
-    /// `<0x00>` … `<0xFF>`, all or none.
-    static func fallbackTokens(_ ids: [[UInt8]: Int32]) throws(TokenizerError) -> [Int32] {
-        let found = (0..<256).map { (byte: Int) in
-            let hex = String(byte, radix: 16, uppercase: true)
-            return ids[Array("<0x\(hex.count == 1 ? "0" : "")\(hex)>".utf8)]
-        }
-        let tokens = found.compactMap(\.self)
-        guard tokens.isEmpty || tokens.count == 256 else {
-            throw .invalid(field: "vocabulary", reason: "only \(tokens.count) of 256 byte pieces are there")
-        }
-        return tokens
-    }
-
-    static func contributions(_ pieces: [[UInt8]], isAdded: Set<Int32>) -> [[UInt8]] {
-        pieces.enumerated().map { index, piece in
-            isAdded.contains(Int32(index)) ? piece : ByteAlphabet.bytes(of: String(decoding: piece, as: UTF8.self))
-        }
-    }
-
-    static func spacedContributions(_ pieces: [[UInt8]], _ byteTokens: [Int32]) -> [[UInt8]] {
-        let mark = Array("\u{2581}".utf8)
-        var contributions = pieces.map { piece in
-            var result: [UInt8] = []
-            var place = 0
-            while place < piece.count {
-                if piece[place] == mark[0], piece[place...].starts(with: mark) {
-                    result.append(UInt8(ascii: " "))
-                    place += mark.count
-                } else {
-                    result.append(piece[place])
-                    place += 1
-                }
-            }
-            return result
-        }
-        for (byte, token) in byteTokens.enumerated() { contributions[Int(token)] = [UInt8(byte)] }
-        return contributions
-    }
+extension Tokenizer {
+    /// Sixteen times what the largest vocabularies have.
+    static let maximumVocabularySize = 1 << 22
+    static let maximumMergeCount = 1 << 23
 }

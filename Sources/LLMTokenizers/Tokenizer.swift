@@ -1,56 +1,53 @@
 // Text to tokens and back. Stages of encoding: added tokens are cut out, the rest is normalised, cut into words, and each
 // word is merged. Stages of decoding: each token contributes bytes, and bytes become characters.
-import Foundation
 
 package struct Tokenizer: Sendable {
     enum Model: Sendable {
-        /// Words of bytes; `byteTokens` are the 256 pieces that merging starts from.
-        case bytes(PreTokenizer, RankedMerges, byteTokens: [Int32], ignoresMerges: Bool)
-        /// Whole text with spaces as U+2581; characters outside of the vocabulary become `byteTokens`.
-        case characters(any MergeRules, byteTokens: [Int32])
+        case bytes(BPE)
+        case characters(SentencePieceBPE)
     }
 
+    let index: PieceIndex
     let model: Model
     let normalizer: Normalizer
-    /// Pieces as the vocabulary writes them.
-    let pieces: [[UInt8]]
-    let ids: [[UInt8]: Int32]
+    /// Steps of the pre-tokeniser, which see the text after normalised added tokens are cut out.
+    let preparation: Normalizer
+    let preTokenizer: PreTokenizer
+    /// Looked for in the text as it is, and in the normalised text.
     let added: AddedTokens
-    let addedByID: [Int32: AddedToken]
-    /// Bytes that a token contributes to the text.
-    let contributions: [[UInt8]]
-    /// Byte tokens of a SentencePiece vocabulary: a run of them that is no UTF-8 becomes one U+FFFD per byte.
-    let fallbackBytes: Set<Int32>
-    /// The decoder drops one space at the beginning of the text.
-    let dropsLeadingSpace: Bool
-    let unknown: Int32?
+    let normalizedAdded: AddedTokens
+    let postProcessor: PostProcessor
+    let decoder: Decoder
+    let special: Set<Int32>
 
     package let beginOfText: Int32?
     package let endOfText: Int32?
-    /// `encode(addSpecialTokens: true)` begins with `beginOfText`.
-    package let addsBeginOfText: Bool
-    /// The same at the end.
-    let addsEndOfText: Bool
 
-    package var vocabularySize: Int { pieces.count }
+    /// Ids are smaller than this; not every one has to be in use.
+    package var vocabularySize: Int { index.pieces.count }
+
+    /// `encode(addSpecialTokens: true)` begins with `beginOfText`.
+    package var addsBeginOfText: Bool { beginOfText != nil && postProcessor.prefix.first == beginOfText }
 
     /// - Parameters:
     ///   - addSpecialTokens: put the model's begin-of-text token first, if it wants one.
     ///   - parseSpecialTokens: text such as `<|im_end|>` becomes its token; false takes it as plain text.
     package func encode(_ text: String, addSpecialTokens: Bool, parseSpecialTokens: Bool = true) -> [Int32] {
-        var tokens: [Int32] = []
-        if addSpecialTokens, addsBeginOfText, let beginOfText { tokens.append(beginOfText) }
-        let scalars = Array(text.unicodeScalars)
-        var isFirst = true
-        for part in added.split(scalars, parseSpecial: parseSpecialTokens) {
-            switch part {
-            case .token(let id): tokens.append(id)
-            case .text(let range): encode(normalizer.apply(scalars[range], isFirst: isFirst), into: &tokens)
+        var tokens = addSpecialTokens ? postProcessor.prefix : []
+        var merger = Merger()
+        var text = text
+        text.withUTF8 { bytes in
+            var isFirst = true
+            added.split(bytes, parseSpecial: parseSpecialTokens) { part in
+                switch part {
+                case .token(let id): tokens.append(id)
+                case .text(let range):
+                    encodePart(UTF8Bytes(rebasing: bytes[range]), isFirst, parseSpecialTokens, &merger, &tokens)
+                }
+                isFirst = false
             }
-            isFirst = false
         }
-        if addSpecialTokens, addsEndOfText, let endOfText { tokens.append(endOfText) }
-        return tokens
+        return addSpecialTokens ? tokens + postProcessor.suffix : tokens
     }
 
     /// Ids outside of the vocabulary contribute nothing. Bytes that are no UTF-8 become U+FFFD.
@@ -61,63 +58,64 @@ package struct Tokenizer: Sendable {
         return text + decoder.finish()
     }
 
-    /// The bytes that the token contributes to a text; none for a special token.
+    /// The bytes that the token contributes to a text; none for a special token and for an id outside of the vocabulary.
     package func bytes(of token: Int32) -> [UInt8] {
-        isSpecial(token) || !contributions.indices.contains(Int(token)) ? [] : contributions[Int(token)]
+        guard (0..<vocabularySize).contains(Int(token)), !isSpecial(token) else { return [] }
+        return Array(decoder.contributions[Int(token)])
     }
 
-    package func isSpecial(_ token: Int32) -> Bool { addedByID[token]?.isSpecial ?? false }
+    package func isSpecial(_ token: Int32) -> Bool { special.contains(token) }
 
-    /// The token with exactly this text.
-    package func token(_ text: String) -> Int32? { ids[Array(text.utf8)] }
+    /// The token with exactly this text, in the spelling of the vocabulary.
+    package func token(_ text: String) -> Int32? { index.find(Array(text.utf8)) }
 
     /// The token as text: a special one as the vocabulary writes it, another one as the bytes that it contributes.
     package func text(of token: Int32) -> String? {
-        guard contributions.indices.contains(Int(token)) else { return nil }
-        return String(decoding: contributions[Int(token)], as: UTF8.self)
+        guard (0..<vocabularySize).contains(Int(token)) else { return nil }
+        return String(decoding: decoder.contributions[Int(token)], as: UTF8.self)
     }
 
-    // MARK: Words
+    // MARK: Parts
 
-    private func encode(_ text: [Unicode.Scalar], into tokens: inout [Int32]) {
-        switch model {
-        case .bytes(let preTokenizer, let merges, let byteTokens, let ignoresMerges):
-            preTokenizer.words(text) { range in
-                var bytes: [UInt8] = []
-                for scalar in text[range] { bytes.append(contentsOf: UTF8.encode(scalar)!) }
-                if ignoresMerges, let whole = ids[Self.alphabetical(bytes)] {
-                    tokens.append(whole)
-                } else {
-                    tokens += Merger.merge(bytes.map { byteTokens[Int($0)] }.filter { $0 >= 0 }, merges)
+    private func encodePart(
+        _ part: UTF8Bytes, _ isFirst: Bool, _ parseSpecial: Bool, _ merger: inout Merger, _ tokens: inout [Int32]
+    ) {
+        withChanges(normalizer.apply(part, isFirst: isFirst), part) { text in
+            if normalizedAdded.isEmpty { return encodeText(text, isFirst, &merger, &tokens) }
+            var isFirst = isFirst
+            normalizedAdded.split(text, parseSpecial: parseSpecial) { part in
+                switch part {
+                case .token(let id): tokens.append(id)
+                case .text(let range): encodeText(UTF8Bytes(rebasing: text[range]), isFirst, &merger, &tokens)
+                }
+                isFirst = false
+            }
+        }
+    }
+
+    private func encodeText(_ text: UTF8Bytes, _ isFirst: Bool, _ merger: inout Merger, _ tokens: inout [Int32]) {
+        withChanges(preparation.apply(text, isFirst: isFirst), text) { text in
+            var words = WordCutter(text, preTokenizer)
+            switch model {
+            case .bytes(let bpe):
+                while let range = words.next() {
+                    bpe.encode(UTF8Bytes(rebasing: text[range]), &merger, into: &tokens)
+                }
+            case .characters(let bpe):
+                while let range = words.next() {
+                    bpe.encode(UTF8Bytes(rebasing: text[range]), &merger, into: &tokens)
                 }
             }
-        case .characters(let merges, let byteTokens):
-            let starts = text.map { scalar in ids[Array(UTF8.encode(scalar)!)] ?? -1 - Int32(scalar.value) }
-            tokens += fallBack(Merger.merge(starts, merges), byteTokens)
         }
     }
 
-    /// Characters without a piece, carried along as −1 − scalar, become their bytes, or the unknown token.
-    private func fallBack(_ pieces: [Int32], _ byteTokens: [Int32]) -> [Int32] {
-        guard pieces.contains(where: { $0 < 0 }) else { return pieces }
-        var result: [Int32] = []
-        for piece in pieces {
-            guard piece < 0 else {
-                result.append(piece)
-                continue
-            }
-            let scalar = Unicode.Scalar(UInt32(-1 - piece))!
-            if byteTokens.isEmpty {
-                // Neighbouring unknown characters are one unknown token.
-                if let unknown, result.last != unknown { result.append(unknown) }
-            } else {
-                result += UTF8.encode(scalar)!.map { byteTokens[Int($0)] }
-            }
-        }
-        return result
+    private func withChanges(_ changed: [UInt8]?, _ text: UTF8Bytes, _ body: (UTF8Bytes) -> Void) {
+        if let changed { changed.withUnsafeBufferPointer(body) } else { body(text) }
     }
 
-    private static func alphabetical(_ bytes: [UInt8]) -> [UInt8] {
-        bytes.flatMap { Array(UTF8.encode(ByteAlphabet.characters[Int($0)])!) }
+    /// What the token contributes where its U+2581 don't count.
+    func withoutMarks(_ token: Int32) -> [UInt8] {
+        let piece = index.pieces[Int(token)]
+        return piece.withUnsafeBufferPointer { TextStep.replace(TextStep.mark, [], $0) } ?? Array(piece)
     }
 }

@@ -6,7 +6,7 @@ package struct VocabularyDescription: Sendable {
     /// Name of the pre-tokeniser, for byte-level BPE.
     package var pre: String
     package var tokens: [[UInt8]]
-    /// 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
+    /// 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte; empty: all normal.
     package var types: [Int32]
     package var scores: [Float]
     /// `left right` in order of rank.
@@ -15,6 +15,7 @@ package struct VocabularyDescription: Sendable {
     package var endOfText: Int32?
     package var unknown: Int32?
     package var addsBeginOfText: Bool?
+    package var addsEndOfText: Bool?
     package var addsSpacePrefix: Bool?
 
     package init(model: String, pre: String, tokens: [[UInt8]]) {
