@@ -118,7 +118,8 @@ let package = Package(
         tests("TokenizersTests", ["LLMTokenizers", "TokenizerGoldens", "JSON"], resources: [.copy("Goldens")]),
         tests("PromptsTests", ["LLMPrompts", "JSON"], resources: [.copy("Goldens")]),
         tests(
-            "ModelsTests", ["LLMModels", "LLMTokenizers", "LLMKernels", "TokenizerGoldens", "JSON"],
+            "ModelsTests",
+            ["LLMModels", "LLMTokenizers", "LLMKernels", "TokenizerGoldens", "JSON", "AllocationCounter"],
             resources: [.copy("Goldens")]),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         tests(

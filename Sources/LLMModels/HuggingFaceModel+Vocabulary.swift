@@ -3,6 +3,14 @@ import LLMTokenizers
 
 extension HuggingFaceModel {
     package func tokenizer() throws(ModelError) -> Tokenizer {
-        throw .unsupported(path: path, field: "tokenizer.json", reason: "not supported")
+        guard let text = try folder.bytes("tokenizer.json") else {
+            throw .unreadable(path: path, reason: "the folder has no tokenizer.json")
+        }
+        let configuration = try folder.bytes("tokenizer_config.json")
+        do throws(TokenizerError) {
+            return try Tokenizer(tokenizerJSON: text, configurationJSON: configuration)
+        } catch {
+            throw .invalidFile(path: path + "/tokenizer.json", field: "vocabulary", reason: error.description)
+        }
     }
 }
