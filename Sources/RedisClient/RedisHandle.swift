@@ -18,7 +18,8 @@ final class RedisHandle {
         context = opened
         guard opened.pointee.err == 0 else { throw failure() }
         redisSetTimeout(opened, limit)
-        redisEnableKeepAlive(opened)
+        // On a Unix socket it would be an error.
+        if case .tcp = configuration.server { redisEnableKeepAlive(opened) }
         if let password = configuration.password {
             try expectOK(["AUTH"] + (configuration.user.map { [$0] } ?? []) + [password])
         }
