@@ -34,7 +34,8 @@ package struct Migrator: Sendable {
             if let changed = states.first(where: { $0.state == .changed }) {
                 throw PostgresError(
                     kind: .permanent,
-                    message: "migration \(changed.version)_\(changed.name) was applied with another text; nothing was done")
+                    message:
+                        "migration \(changed.version)_\(changed.name) was applied with another text; nothing was done")
             }
             let pending = Set(states.filter { $0.state == .pending }.map(\.version))
             let steps = Migrations.all.filter { pending.contains($0.version) && $0.version <= target ?? .max }

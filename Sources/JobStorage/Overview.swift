@@ -40,7 +40,8 @@ extension PostgresJobStore {
         let pairs = try await query(JobSQL.states, [ids]) { row throws(PostgresError) in
             (try row.get("id", as: JobID.self), try row.get("state", as: String.self))
         }
-        return Dictionary(uniqueKeysWithValues: pairs.compactMap { id, name in JobState(rawValue: name).map { (id, $0) } })
+        return Dictionary(
+            uniqueKeysWithValues: pairs.compactMap { id, name in JobState(rawValue: name).map { (id, $0) } })
     }
 
     /// What a running job has so far; nil when nothing is stored.

@@ -73,7 +73,8 @@ package struct PostgresJobStore: JobStore {
         let states = try await query(CompleteSQL.complete, binds) { row throws(PostgresError) in
             (try row.get("job_id", as: JobID.self), try row.get("state", as: String.self))
         }
-        return Dictionary(uniqueKeysWithValues: states.compactMap { id, name in JobState(rawValue: name).map { (id, $0) } })
+        return Dictionary(
+            uniqueKeysWithValues: states.compactMap { id, name in JobState(rawValue: name).map { (id, $0) } })
     }
 
     package func report(_ progress: [ProgressReport]) async throws(StoreError) -> [JobID: Bool] {
@@ -158,7 +159,8 @@ extension StoreError {
             let isOurs = error.message.contains(": ")
             self = .refused(isOurs || field == nil ? error.message : "\(field!): out of its range")
         case (_, "3F000"), (_, "42P01"), (_, "42883"):
-            self = .broken("the database has no Millrace schema of this version: run 'jobctl migrate up' (\(error.message))")
+            self = .broken(
+                "the database has no Millrace schema of this version: run 'jobctl migrate up' (\(error.message))")
         default: self = .broken(error.message)
         }
     }

@@ -4,7 +4,9 @@ import LLMTokenizers
 extension GGUFModel {
     package func tokenizer() throws(ModelError) -> Tokenizer {
         func text(_ key: String) -> String? { file.metadata["tokenizer.ggml.\(key)"]?.stringValue }
-        func id(_ name: String) -> Int32? { file.metadata["tokenizer.ggml.\(name)_token_id"]?.intValue.flatMap(Int32.init(exactly:)) }
+        func id(_ name: String) -> Int32? {
+            file.metadata["tokenizer.ggml.\(name)_token_id"]?.intValue.flatMap(Int32.init(exactly:))
+        }
         guard let tokens = file.metadata["tokenizer.ggml.tokens"]?.arrayValue?.byteStrings else {
             throw .invalidFile(path: path, field: "key \"tokenizer.ggml.tokens\"", reason: "the vocabulary is missing")
         }
@@ -13,8 +15,11 @@ extension GGUFModel {
                 path: path, field: "key \"tokenizer.ggml.tokens\"",
                 reason: "\(tokens.count) tokens for \(configuration.vocabularySize) rows of the embedding")
         }
-        var vocabulary = VocabularyDescription(model: text("model") ?? "", pre: text("pre") ?? "default", tokens: tokens)
-        vocabulary.types = file.metadata["tokenizer.ggml.token_type"]?.arrayValue?.integers?.map { Int32(truncatingIfNeeded: $0) } ?? []
+        var vocabulary = VocabularyDescription(
+            model: text("model") ?? "", pre: text("pre") ?? "default", tokens: tokens)
+        vocabulary.types =
+            file.metadata["tokenizer.ggml.token_type"]?.arrayValue?.integers?.map { Int32(truncatingIfNeeded: $0) }
+            ?? []
         vocabulary.scores = file.metadata["tokenizer.ggml.scores"]?.arrayValue?.floats ?? []
         vocabulary.merges = file.metadata["tokenizer.ggml.merges"]?.arrayValue?.byteStrings ?? []
         vocabulary.beginOfText = id("bos")

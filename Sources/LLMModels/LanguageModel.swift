@@ -27,7 +27,8 @@ package final class LanguageModel: Sendable {
             parameters.map { RoPETable(frequencies: $0.frequencies, positions: configuration.contextLength) }
         }
         let rotary = table(configuration.rotary)
-        let windowRotary = configuration.windowRotary == configuration.rotary ? rotary : table(configuration.windowRotary)
+        let windowRotary =
+            configuration.windowRotary == configuration.rotary ? rotary : table(configuration.windowRotary)
         var layers: [DecoderLayer] = []
         for (layer, window) in configuration.windows.enumerated() {
             layers.append(try DecoderLayer(loader, layer: layer, rotary: window == nil ? rotary : windowRotary))

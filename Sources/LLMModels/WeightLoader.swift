@@ -62,7 +62,8 @@ struct WeightLoader {
             let minimums = exact == .int8WithMinimums
             return try fill(tensor, .int8, minimums: minimums) { row, builder, scratch in
                 scratch.bytes.withMemoryRebound(to: Int8.self) { values in
-                    tensor.copyRow(row, int8: values, scales: scratch.scales, minimums: minimums ? scratch.minimums : nil)
+                    tensor.copyRow(
+                        row, int8: values, scales: scratch.scales, minimums: minimums ? scratch.minimums : nil)
                     builder.pointee.setRow(
                         row, int8: .init(values), scales: .init(scratch.scales),
                         minimums: minimums ? .init(scratch.minimums) : nil)

@@ -20,7 +20,9 @@ package final class Workspace {
     let attentionScratch: AttentionScratch
     let rows = PagedRows()
 
-    init(_ configuration: ModelConfiguration, maximumRows: Int, maximumLogitRows: Int, layout: KVLayout, team: ThreadTeam) {
+    init(
+        _ configuration: ModelConfiguration, maximumRows: Int, maximumLogitRows: Int, layout: KVLayout, team: ThreadTeam
+    ) {
         self.maximumRows = maximumRows
         self.maximumLogitRows = maximumLogitRows
         let width = configuration.querySize + 2 * configuration.keyValueSize

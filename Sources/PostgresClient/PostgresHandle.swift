@@ -19,7 +19,8 @@ package final class PostgresHandle {
             let message = String(cString: PQerrorMessage(opened))
             PQfinish(opened)
             throw PostgresError(
-                kind: .connection, message: "PostgreSQL can't be reached: " + message.trimmingSuffix(while: \.isNewline))
+                kind: .connection, message: "PostgreSQL can't be reached: " + message.trimmingSuffix(while: \.isNewline)
+            )
         }
         connection = opened
         PQsetNoticeProcessor(opened, { _, _ in }, nil)
@@ -32,7 +33,8 @@ package final class PostgresHandle {
         let texts = binds.map { $0?.postgresText }
         if let place = texts.firstIndex(where: { $0?.utf8.contains(0) ?? false }) {
             throw PostgresError(
-                kind: .permanent, sqlState: "22021", message: "parameter $\(place + 1): PostgreSQL's text can't hold a NUL byte")
+                kind: .permanent, sqlState: "22021",
+                message: "parameter $\(place + 1): PostgreSQL's text can't hold a NUL byte")
         }
         let result = Self.withCStrings(texts) { values in
             PQexecParams(connection, sql.text, Int32(texts.count), nil, values, nil, nil, 0)

@@ -8,7 +8,8 @@ final class RedisHandle {
     /// Connects, authenticates and selects the database.
     init(_ configuration: RedisConfiguration) throws(RedisError) {
         let limit = timeval(
-            tv_sec: Int(configuration.timeout), tv_usec: Int(configuration.timeout.truncatingRemainder(dividingBy: 1) * 1e6))
+            tv_sec: Int(configuration.timeout),
+            tv_usec: Int(configuration.timeout.truncatingRemainder(dividingBy: 1) * 1e6))
         let opened =
             switch configuration.server {
             case .tcp(let host, let port): redisConnectWithTimeout(host, port, limit)

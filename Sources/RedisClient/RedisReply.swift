@@ -14,7 +14,8 @@ package enum RedisReply: Sendable, Equatable {
         func text() -> String {
             guard let bytes = reply.pointee.str else { return "" }
             return String(
-                decoding: UnsafeRawBufferPointer(start: UnsafeRawPointer(bytes), count: reply.pointee.len), as: UTF8.self)
+                decoding: UnsafeRawBufferPointer(start: UnsafeRawPointer(bytes), count: reply.pointee.len),
+                as: UTF8.self)
         }
         switch reply.pointee.type {
         case REDIS_REPLY_INTEGER: self = .integer(reply.pointee.integer)

@@ -29,7 +29,9 @@ struct DecodeBench: AsyncParsableCommand {
 
     func run() throws {
         let sizes = try batch.split(separator: ",").map { text in
-            guard let size = Int(text), (1...4096).contains(size) else { throw ValidationError("--batch: \(text) is no size") }
+            guard let size = Int(text), (1...4096).contains(size) else {
+                throw ValidationError("--batch: \(text) is no size")
+            }
             return size
         }
         let source = try options.open()
@@ -51,7 +53,9 @@ struct DecodeBench: AsyncParsableCommand {
         let ordinary = Int32(model.vocabularySize)
         for sequence in 0..<size {
             // Every prompt is different: nothing may be shared between them.
-            let tokens = (0..<prompt).map { Int32(($0 * 7919 + sequence * 104_729 + 1000) % Int(ordinary - 1000)) + 500 }
+            let tokens = (0..<prompt).map {
+                Int32(($0 * 7919 + sequence * 104_729 + 1000) % Int(ordinary - 1000)) + 500
+            }
             try engine.submit(GenerationRequest(id: UInt64(sequence), prompt: tokens, parameters: parameters))
         }
         var begun = 0
@@ -66,7 +70,8 @@ struct DecodeBench: AsyncParsableCommand {
         bench.show(
             [
                 "model": .string(options.model), "precision": .string(options.precision.rawValue),
-                "batch": .integer(Int64(size)), "prompt": .integer(Int64(prompt)), "generate": .integer(Int64(generate)),
+                "batch": .integer(Int64(size)), "prompt": .integer(Int64(prompt)),
+                "generate": .integer(Int64(generate)),
                 "decode_tokens_per_second": .number(decoded), "prefill_tokens_per_second": .number(read),
                 "threads": .integer(Int64(options.threads)), "engine_overhead": .number(engine.stats.overhead),
             ],

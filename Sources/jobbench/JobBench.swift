@@ -22,7 +22,8 @@ struct BenchOptions: ParsableArguments {
         guard json else { return print(text) }
         var all: [(String, JSONValue)] = members.map { ($0.key, $0.value) }
         all += [
-            ("cpu", .string(Machine.cpu)), ("feature_level", .string((try? CPUFeatureLevel.active())?.rawValue ?? "none")),
+            ("cpu", .string(Machine.cpu)),
+            ("feature_level", .string((try? CPUFeatureLevel.active())?.rawValue ?? "none")),
             ("commit", .string(Machine.commit)), ("peak_memory_bytes", .integer(Machine.peakMemory)),
         ]
         print(JSONValue.object(.init(all, uniquingKeysWith: { first, _ in first })).text())

@@ -7,7 +7,8 @@ import LLMModels
 
 struct PerplexityBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "perplexity", abstract: "Perplexity of a text under the served path, or with --reference in float32.")
+        commandName: "perplexity",
+        abstract: "Perplexity of a text under the served path, or with --reference in float32.")
 
     @OptionGroup var options: ModelOptions
     @Option(help: "UTF-8 text.")
@@ -31,7 +32,8 @@ struct PerplexityBench: AsyncParsableCommand {
         let tokenizer = try source.tokenizer()
         let model = try LanguageModel(source, precision: options.precision, team: team)
         let begin = tokenizer.addsBeginOfText ? tokenizer.beginOfText : nil
-        let all = tokenizer.encode(String(decoding: content, as: UTF8.self), addSpecialTokens: false, parseSpecialTokens: false)
+        let all = tokenizer.encode(
+            String(decoding: content, as: UTF8.self), addSpecialTokens: false, parseSpecialTokens: false)
         let chunk = min(window, model.configuration.contextLength) - (begin == nil ? 0 : 1)
         var scorer = WindowScorer(model: model, window: chunk + 1, team: team)
         let start = Date()

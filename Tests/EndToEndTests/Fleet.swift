@@ -51,7 +51,9 @@ final class Fleet: Sendable {
         let path = try requiredVariable("MILLRACE_MODELS") + "/\(Self.model).gguf"
         let add = try TestProcess("jobctl", ["model", "add", Self.model, path], environment: environment)
         let status = await add.wait()
-        guard status == 0 else { throw Timeout(description: "jobctl model add ended with \(status); is \(path) there?") }
+        guard status == 0 else {
+            throw Timeout(description: "jobctl model add ended with \(status); is \(path) there?")
+        }
     }
 
     var environment: [String: String] { ["DATABASE_URL": database.url, "REDIS_URL": redis.url] }
@@ -91,7 +93,9 @@ final class Fleet: Sendable {
     }
 
     func waitForWorkers(_ count: Int) async throws {
-        try await eventually(within: 20, "\(count) workers are registered") { try await self.store.workers().count == count }
+        try await eventually(within: 20, "\(count) workers are registered") {
+            try await self.store.workers().count == count
+        }
     }
 }
 

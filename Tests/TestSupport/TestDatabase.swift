@@ -10,7 +10,8 @@ package struct MissingVariable: Error, CustomStringConvertible {
 
 package func requiredVariable(_ name: String) throws -> String {
     guard let value = ProcessInfo.processInfo.environment[name], !value.isEmpty else {
-        throw MissingVariable(description: "\(name) is not set: run scripts/test, which starts the servers that tests need")
+        throw MissingVariable(
+            description: "\(name) is not set: run scripts/test, which starts the servers that tests need")
     }
     return value
 }
@@ -22,7 +23,9 @@ package struct TestDatabase: Sendable {
     package let configuration: PostgresConfiguration
 
     /// Runs `body` with a new database that has the schema, and drops it afterwards.
-    package static func with<Value>(migrated: Bool = true, _ body: (TestDatabase) async throws -> Value) async throws -> Value {
+    package static func with<Value>(migrated: Bool = true, _ body: (TestDatabase) async throws -> Value) async throws
+        -> Value
+    {
         let server = try requiredVariable("DATABASE_URL")
         let name = "test_" + UUID().uuidString.replacingOccurrences(of: "-", with: "").lowercased()
         guard var parts = URLComponents(string: server) else {

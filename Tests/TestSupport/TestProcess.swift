@@ -8,7 +8,9 @@ package final class TestProcess: @unchecked Sendable {
     private let process = Process()
 
     /// - Parameter program: a built program of this package, or a path.
-    package init(_ program: String, _ arguments: [String], environment: [String: String] = [:], log: String? = nil) throws {
+    package init(_ program: String, _ arguments: [String], environment: [String: String] = [:], log: String? = nil)
+        throws
+    {
         // Products stand beside the bundle that runs the tests.
         let folder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
         let built = Self.products(from: folder).appendingPathComponent(program).path

@@ -34,7 +34,8 @@ struct PromptBuilder {
         _ messages: [JSONValue], _ field: String, _ input: GenerateInput, _ createdAt: Double
     ) throws(InputError) -> [Int32] {
         guard let template = model.chatTemplate else {
-            throw InputError(field: field, reason: "model \(model.name) has no chat template; use prompt with \"raw\": true")
+            throw InputError(
+                field: field, reason: "model \(model.name) has no chat template; use prompt with \"raw\": true")
         }
         let system: [JSONValue] = input.system.map { [["role": "system", "content": .string($0)]] } ?? []
         do throws(TemplateError) {

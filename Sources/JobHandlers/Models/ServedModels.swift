@@ -126,11 +126,13 @@ package actor ServedModels {
         let registered: RegisteredModel
         do {
             guard let found = try await lookup(name) else {
-                return .failure(JobFailure(code: "unknown_model", message: "model: \"\(name)\" is not registered", field: "model"))
+                return .failure(
+                    JobFailure(code: "unknown_model", message: "model: \"\(name)\" is not registered", field: "model"))
             }
             registered = found
         } catch {
-            return .failure(JobFailure(code: "model_unavailable", message: "model: the registry can't be read: \(error)"))
+            return .failure(
+                JobFailure(code: "model_unavailable", message: "model: the registry can't be read: \(error)"))
         }
         do throws(ModelError) {
             return .success(try read(registered))
@@ -138,7 +140,8 @@ package actor ServedModels {
             // A file that is not there may be on another worker, or come back; a broken one stays broken.
             let isAbsent = if case .unreadable = error { true } else { false }
             return .failure(
-                JobFailure(code: isAbsent ? "model_unavailable" : "invalid_model", message: "model: \(error)", field: "model"))
+                JobFailure(
+                    code: isAbsent ? "model_unavailable" : "invalid_model", message: "model: \(error)", field: "model"))
         }
     }
 

@@ -15,7 +15,8 @@ struct Status: AsyncParsableCommand {
         let job = try await common.withStore { try await $0.job(id) }
         let lines: [(String, String?)] = [
             ("job", "\(job.id)"), ("kind", job.kind.rawValue), ("model", job.model.isEmpty ? nil : job.model),
-            ("queue", job.queue), ("state", job.state.rawValue), ("attempt", "\(job.attempt) of \(job.maximumAttempts)"),
+            ("queue", job.queue), ("state", job.state.rawValue),
+            ("attempt", "\(job.attempt) of \(job.maximumAttempts)"),
             ("created", job.createdAt), ("started", job.startedAt), ("finished", job.finishedAt),
             ("error", job.error?.text()), ("usage", job.usage?.text()), ("answer", job.result?["text"]?.stringValue),
         ]
@@ -57,7 +58,10 @@ struct List: AsyncParsableCommand {
         for job in jobs {
             let answer = job.state.isFinal ? String(job.answer.replacing("\n", with: " ").prefix(60)) : ""
             table.rows.append(
-                ["\(job.id)", job.kind.rawValue, job.state.rawValue, "\(job.attempt)", String(job.createdAt.prefix(19)), answer])
+                [
+                    "\(job.id)", job.kind.rawValue, job.state.rawValue, "\(job.attempt)",
+                    String(job.createdAt.prefix(19)), answer,
+                ])
         }
         common.show(.array(jobs.map(\.json)), text: table.text)
     }

@@ -22,7 +22,9 @@ struct MigrateUp: AsyncParsableCommand {
         let applied = try await Migrator(common.databaseConfiguration()).up(to: to)
         common.show(
             .array(applied.map { .string("\($0.version)_\($0.name)") }),
-            text: applied.isEmpty ? "The schema is up to date." : applied.map { "applied \($0.version)_\($0.name)" }.joined(separator: "\n"))
+            text: applied.isEmpty
+                ? "The schema is up to date."
+                : applied.map { "applied \($0.version)_\($0.name)" }.joined(separator: "\n"))
     }
 }
 
@@ -37,7 +39,9 @@ struct MigrateDown: AsyncParsableCommand {
         let removed = try await Migrator(common.databaseConfiguration()).down(to: to)
         common.show(
             .array(removed.map { .string("\($0.version)_\($0.name)") }),
-            text: removed.isEmpty ? "Nothing to take back." : removed.map { "took back \($0.version)_\($0.name)" }.joined(separator: "\n"))
+            text: removed.isEmpty
+                ? "Nothing to take back." : removed.map { "took back \($0.version)_\($0.name)" }.joined(separator: "\n")
+        )
     }
 }
 
@@ -52,7 +56,13 @@ struct MigrateStatus: AsyncParsableCommand {
             table.rows.append(["\(state.version)", state.name, state.state.rawValue, state.appliedAt ?? "-"])
         }
         common.show(
-            .array(states.map { ["version": .integer(Int64($0.version)), "name": .string($0.name), "state": .string($0.state.rawValue)] }),
+            .array(
+                states.map {
+                    [
+                        "version": .integer(Int64($0.version)), "name": .string($0.name),
+                        "state": .string($0.state.rawValue),
+                    ]
+                }),
             text: table.text)
     }
 }

@@ -51,7 +51,8 @@ struct ModelAdd: AsyncParsableCommand {
     func run() async throws {
         let model = try RegisteredModel(name: name, path: path)
         try await common.withStore { try await $0.register(model) }
-        common.show(model.json, text: "\(name): \(model.architecture), context \(model.contextLength), SHA-256 \(model.digest)")
+        common.show(
+            model.json, text: "\(name): \(model.architecture), context \(model.contextLength), SHA-256 \(model.digest)")
     }
 }
 
@@ -100,7 +101,8 @@ struct ModelRemove: AsyncParsableCommand {
 struct ModelFetch: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fetch", abstract: "Download a known model and register it.",
-        discussion: "Known models: " + ModelCatalogue.models.map { "\($0.name) (\($0.licence))" }.joined(separator: ", "))
+        discussion: "Known models: "
+            + ModelCatalogue.models.map { "\($0.name) (\($0.licence))" }.joined(separator: ", "))
     @Argument var name: String
     @Flag(help: "Agree to the model's licence, where it asks for that.")
     var acceptLicense = false
@@ -108,7 +110,9 @@ struct ModelFetch: AsyncParsableCommand {
 
     func run() async throws {
         guard let model = ModelCatalogue.model(name) else {
-            throw ValidationError("model: \"\(name)\" is not known; known are \(ModelCatalogue.models.map(\.name).joined(separator: ", "))")
+            throw ValidationError(
+                "model: \"\(name)\" is not known; known are \(ModelCatalogue.models.map(\.name).joined(separator: ", "))"
+            )
         }
         if model.needsAgreement, !acceptLicense {
             throw ValidationError("\(name) comes under \(model.licence); agree with --accept-license")

@@ -101,10 +101,12 @@ struct SubmitGenerate: AsyncParsableCommand {
     }
 
     private func lines(_ path: String) throws -> [JSONValue] {
-        let content = path == "-" ? FileHandle.standardInput.readDataToEndOfFile() : FileManager.default.contents(atPath: path)
+        let content =
+            path == "-" ? FileHandle.standardInput.readDataToEndOfFile() : FileManager.default.contents(atPath: path)
         guard let content else { throw ValidationError("\(path): can't be read") }
         var values: [JSONValue] = []
-        for (index, line) in content.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+        for (index, line) in content.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated()
+        {
             guard !line.allSatisfy({ $0 == 0x20 || $0 == 0x0D || $0 == 0x09 }) else { continue }
             do throws(JSONError) {
                 let value = try JSONValue(parsing: line)

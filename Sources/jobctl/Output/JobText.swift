@@ -8,8 +8,10 @@ extension Job {
         func optional(_ text: String?) -> JSONValue { text.map { .string($0) } ?? .null }
         return [
             "id": .integer(id), "kind": .string(kind.rawValue), "model": .string(model), "queue": .string(queue),
-            "priority": .integer(Int64(priority)), "state": .string(state.rawValue), "attempt": .integer(Int64(attempt)),
-            "max_attempts": .integer(Int64(maximumAttempts)), "tenant": .string(tenant), "created_at": .string(createdAt),
+            "priority": .integer(Int64(priority)), "state": .string(state.rawValue),
+            "attempt": .integer(Int64(attempt)),
+            "max_attempts": .integer(Int64(maximumAttempts)), "tenant": .string(tenant),
+            "created_at": .string(createdAt),
             "started_at": optional(startedAt), "finished_at": optional(finishedAt), "result": result ?? .null,
             "error": error ?? .null, "usage": usage ?? .null, "metadata": metadata,
         ]

@@ -24,7 +24,9 @@ struct WaitReport {
             if showsBar { Self.bar(0, of: 0, failed: 0, seconds: 0, clear: true) }
             let text = ids.count == 1 ? job.answer : "\(id)\t\(job.answer.replacing("\n", with: "\\n"))"
             common.show(job.json, text: text)
-            if showsBar { Self.bar(ended, of: ids.count, failed: failed, seconds: -start.timeIntervalSinceNow, clear: false) }
+            if showsBar {
+                Self.bar(ended, of: ids.count, failed: failed, seconds: -start.timeIntervalSinceNow, clear: false)
+            }
         }
         if showsBar { FileHandle.standardError.write(Data("\n".utf8)) }
         if failed > 0 { throw ExitCode.jobNotSucceeded }
