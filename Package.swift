@@ -90,7 +90,7 @@ let package = Package(
             "inference-worker", path: "workers/inference", exclude: ["inference.service", "inference.json"],
             [
                 "JobHandlers", "JobWorker", "JobPublishing", "JobSettings", "JobStorage", "JobModel", "PostgresClient",
-                "RedisClient", "JSON", .argumentParser, .logging, .lifecycle,
+                "RedisClient", "LLMKernels", "JSON", .argumentParser, .logging, .lifecycle,
             ]),
         program(
             "jobctl",

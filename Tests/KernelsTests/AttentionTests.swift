@@ -109,7 +109,7 @@ struct AttentionCase: CustomTestStringConvertible, Sendable {
             let truth = references[Int(sequences[row])].attend(
                 query, position: Int(positions[row]), parameters: parameters)
             for (value, exact) in zip(alone[row * queryWidth..<(row + 1) * queryWidth], truth) {
-                #expect(abs(Double(value) - exact) < 1e-5, "row \(row), seed \(random.seed)")
+                #expect(abs(Double(value) - exact) < 3e-5, "row \(row), seed \(random.seed)")
             }
         }
     }

@@ -7,6 +7,7 @@ import JobPublishing
 import JobSettings
 import JobStorage
 import JobWorker
+import LLMKernels
 import Logging
 import PostgresClient
 import RedisClient
@@ -28,12 +29,14 @@ struct InferenceWorker: AsyncParsableCommand {
     var logLevel = "info"
 
     func run() async throws {
-        guard let level = Logger.Level(rawValue: logLevel) else {
+        guard let verbosity = Logger.Level(rawValue: logLevel) else {
             throw ValidationError("--log-level: \(logLevel) is none")
         }
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         var logger = Logger(label: "inference-worker")
-        logger.logLevel = level
+        logger.logLevel = verbosity
+        let level = try CPUFeatureLevel.active()
+        logger.info("kernels: \(level.rawValue)")
         var profile = try InferenceProfile(file: profile)
         if let threads { profile.serving.threads = max(1, threads) }
         if !queues.isEmpty { profile.worker.queues = queues }
