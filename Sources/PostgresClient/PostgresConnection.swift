@@ -13,6 +13,7 @@ package final class PostgresConnection: Sendable {
     private nonisolated(unsafe) var handle: PostgresHandle?
     private let cancel: Mutex<Cancel>
     private let broken = Atomic<Bool>(false)
+    private let transactionIsOpen = Atomic<Bool>(false)
 
     private struct Cancel: @unchecked Sendable {
         /// A PGcancel, which libpq allows any thread to use.
@@ -53,6 +54,9 @@ package final class PostgresConnection: Sendable {
     /// True when the server is gone; every further call fails.
     package var isBroken: Bool { broken.load(ordering: .relaxed) }
 
+    /// True between BEGIN and its end, as of the last statement; such a connection must not serve somebody else.
+    package var isInTransaction: Bool { transactionIsOpen.load(ordering: .relaxed) }
+
     package func query(
         _ sql: SQL, _ binds: [(any PostgresBindable)?] = []
     ) async throws(PostgresError) -> PostgresRows {
@@ -70,19 +74,34 @@ package final class PostgresConnection: Sendable {
         try await perform { handle throws(PostgresError) in try handle.copyIn(sql, rows: rows) }
     }
 
-    /// Runs `body` inside BEGIN and COMMIT; any error rolls back.
+    /// Runs `body` inside BEGIN and COMMIT; any error rolls back. A statement that failed inside fails the whole, also when
+    /// `body` caught its error.
     package func transaction<Value: Sendable>(
         _ body: (PostgresConnection) async throws(PostgresError) -> Value
     ) async throws(PostgresError) -> Value {
         _ = try await query("BEGIN")
         do throws(PostgresError) {
             let value = try await body(self)
-            _ = try await query("COMMIT")
+            try await commit()
             return value
         } catch {
-            // The first error is what counts; a failed rollback means that the connection is gone.
-            _ = try? await query("ROLLBACK")
+            // The first error is what counts; a failed rollback means that the connection is gone. A cancelled task must
+            // not keep the rollback from the server, or the pool would lend an open transaction.
+            _ = try? await perform(isCancellable: false) { handle throws(PostgresError) in try handle.query("ROLLBACK")
+            }
             throw error
+        }
+    }
+
+    private func commit() async throws(PostgresError) {
+        try await perform(isCancellable: false) { handle throws(PostgresError) in
+            // The server answers COMMIT of a failed transaction with success and the word ROLLBACK.
+            guard handle.transactionStatus != PQTRANS_INERROR else {
+                throw PostgresError(
+                    kind: .permanent, sqlState: "25P02",
+                    message: "the transaction can't be committed: a statement in it failed")
+            }
+            _ = try handle.query("COMMIT")
         }
     }
 
@@ -98,7 +117,7 @@ package final class PostgresConnection: Sendable {
     }
 
     private func perform<Value: Sendable>(
-        _ body: @escaping @Sendable (PostgresHandle) throws(PostgresError) -> Value
+        isCancellable: Bool = true, _ body: @escaping @Sendable (PostgresHandle) throws(PostgresError) -> Value
     ) async throws(PostgresError) -> Value {
         // Set before the statement is sent: a task that is already cancelled sends nothing.
         let isCancelled = CancelFlag()
@@ -109,7 +128,7 @@ package final class PostgresConnection: Sendable {
                 }
             }
         } onCancel: {
-            isCancelled.set { self.cancelStatement() }
+            if isCancellable { isCancelled.set { self.cancelStatement() } }
         }
         return try result.get()
     }
@@ -119,7 +138,10 @@ package final class PostgresConnection: Sendable {
     ) -> Result<Value, PostgresError> {
         guard let handle else { return .failure(PostgresError(kind: .connection, message: "the connection is closed")) }
         guard isCancelled.begin() else { return .failure(PostgresError(kind: .cancelled, message: "cancelled")) }
-        defer { isCancelled.end() }
+        defer {
+            isCancelled.end()
+            transactionIsOpen.store(handle.transactionStatus != PQTRANS_IDLE, ordering: .relaxed)
+        }
         do throws(PostgresError) {
             return .success(try body(handle))
         } catch {

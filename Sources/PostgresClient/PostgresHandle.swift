@@ -72,6 +72,9 @@ package final class PostgresHandle {
 
     var isBroken: Bool { PQstatus(connection) != CONNECTION_OK }
 
+    /// `PQTRANS_UNKNOWN` when the connection is broken.
+    var transactionStatus: PGTransactionStatusType { PQtransactionStatus(connection) }
+
     /// What another thread needs to cancel the statement that runs; to be freed with `PQfreeCancel`.
     func makeCancel() -> OpaquePointer? { PQgetCancel(connection) }
 

@@ -80,7 +80,9 @@ package final class PostgresPool: Sendable {
     }
 
     private func release(_ connection: PostgresConnection) async {
-        let isUsable = !connection.isBroken && state.withLock { !$0.pool.isClosed }
+        // One that comes back inside a transaction is closed, which rolls back.
+        let isOpen = state.withLock { !$0.pool.isClosed }
+        let isUsable = isOpen && !connection.isBroken && !connection.isInTransaction
         if !isUsable { await connection.close() }
         freePlace(isUsable ? connection : nil)
     }

@@ -40,25 +40,40 @@ final class RedisHandle {
     }
 
     func append(_ command: [String]) throws(RedisError) {
-        let copies = command.map { strdup($0) }
-        defer { copies.forEach { free($0) } }
-        var words = copies.map { $0.map { UnsafePointer($0) } }
-        let status = command.map { $0.utf8.count }.withUnsafeBufferPointer { lengths in
-            redisAppendCommandArgv(context, Int32(command.count), &words, lengths.baseAddress)
+        // All words in one buffer, with their lengths: a word may hold any byte, NUL too.
+        let lengths = command.map { $0.utf8.count }
+        var bytes: [CChar] = []
+        bytes.reserveCapacity(lengths.reduce(1, +))
+        for word in command { bytes.append(contentsOf: word.utf8.lazy.map { CChar(bitPattern: $0) }) }
+        bytes.append(0)
+        let status = bytes.withUnsafeBufferPointer { bytes in
+            var start = bytes.baseAddress!
+            var words: [UnsafePointer<CChar>?] = []
+            for length in lengths {
+                words.append(start)
+                start += length
+            }
+            return redisAppendCommandArgv(context, Int32(command.count), &words, lengths)
         }
         guard status == REDIS_OK else { throw failure() }
     }
 
     func read() throws(RedisError) -> RedisReply {
         var pointer: UnsafeMutableRawPointer?
-        guard redisGetReply(context, &pointer) == REDIS_OK, let pointer else { throw failure() }
+        let status = Self.withoutSIGPIPE { redisGetReply(context, &pointer) }
+        guard status == REDIS_OK, let pointer else { throw failure() }
         defer { freeReplyObject(pointer) }
         return RedisReply(pointer.assumingMemoryBound(to: redisReply.self))
     }
 
-    /// Reads what has arrived, without waiting.
+    /// Reads what has arrived, once the socket is readable.
     func readArrived() throws(RedisError) -> [RedisReply] {
         guard redisBufferRead(context) == REDIS_OK else { throw failure() }
+        return try takeBuffered()
+    }
+
+    /// Replies that are here already, without a look at the socket.
+    func takeBuffered() throws(RedisError) -> [RedisReply] {
         var replies: [RedisReply] = []
         while true {
             var pointer: UnsafeMutableRawPointer?
@@ -75,6 +90,26 @@ final class RedisHandle {
         case .error(let message): throw .server(message)
         case let other: throw .unexpectedReply("\(other)")
         }
+    }
+
+    /// hiredis writes to sockets with `write`, which raises SIGPIPE when the server is gone; the signal's default would
+    /// end the process.
+    private static func withoutSIGPIPE(_ body: () -> Int32) -> Int32 {
+        var blocked = sigset_t()
+        var before = sigset_t()
+        var pending = sigset_t()
+        sigemptyset(&blocked)
+        sigaddset(&blocked, SIGPIPE)
+        sigpending(&pending)
+        pthread_sigmask(SIG_BLOCK, &blocked, &before)
+        defer {
+            if sigismember(&pending, SIGPIPE) == 0 {
+                var noTime = timespec()
+                while sigtimedwait(&blocked, nil, &noTime) == -1 && errno == EINTR {}
+            }
+            pthread_sigmask(SIG_SETMASK, &before, nil)
+        }
+        return body()
     }
 
     private func failure() -> RedisError {

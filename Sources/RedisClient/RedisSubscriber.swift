@@ -54,8 +54,17 @@ package final class RedisSubscriber: Sendable {
                     try handle.append([command] + names)
                     expected += names.count
                 }
-                for _ in 0..<expected { _ = try handle.read() }
+                // Messages of the first channels can arrive between the confirmations.
+                var early: [Event] = []
+                while expected > 0 {
+                    let reply = try handle.read()
+                    if case .error(let message) = reply { throw .server(message) }
+                    if let event = Self.event(reply) { early.append(event) } else { expected -= 1 }
+                }
                 continuation.yield(.subscribed)
+                // What came in one piece with the confirmations does not make the socket readable again.
+                early += try handle.takeBuffered().compactMap(Self.event)
+                for event in early { continuation.yield(event) }
                 while !isStopped.load(ordering: .relaxed) {
                     guard wait(handle.socket, milliseconds: -1) else { continue }
                     if isStopped.load(ordering: .relaxed) { return }
