@@ -10,23 +10,45 @@ package struct JSONError: Error, Equatable, CustomStringConvertible {
 }
 
 extension JSONValue {
+    /// Levels that no caller can exceed: parsing, comparing, writing and freeing a value recurse, and this many levels
+    /// fit a thread with a stack of 512 KiB.
+    package static let deepest = 512
+
     /// Parses one value that fills the whole text (white space around it is allowed).
-    /// Of members with the same name the last one counts, in the place of the first.
-    /// - Parameter maximumDepth: arrays and objects inside one another, at most.
+    /// Of members with the same name the last one counts, in the place of the first. Names are the same when `String`
+    /// says so, which is when they differ at most in Unicode normal form; `forEachMember` keeps such names apart.
+    /// - Parameter maximumDepth: arrays and objects inside one another, at most; values above `deepest` mean that.
     package init(parsing text: some Collection<UInt8>, maximumDepth: Int = 128) throws(JSONError) {
-        let result: Result<JSONValue, JSONError>? = text.withContiguousStorageIfAvailable { bytes in
-            Self.parse(bytes, maximumDepth)
-        }
-        self = try (result ?? Array(text).withUnsafeBufferPointer { Self.parse($0, maximumDepth) }).get()
+        self = try Self.withParser(text, maximumDepth) { parser throws(JSONError) in try parser.document() }
     }
 
     package init(parsing text: String, maximumDepth: Int = 128) throws(JSONError) {
         try self.init(parsing: Array(text.utf8), maximumDepth: maximumDepth)
     }
 
-    private static func parse(_ bytes: UnsafeBufferPointer<UInt8>, _ depth: Int) -> Result<JSONValue, JSONError> {
-        var parser = JSONParser(bytes: bytes, maximumDepth: depth)
-        do throws(JSONError) { return .success(try parser.document()) } catch { return .failure(error) }
+    /// Hands out the members of the object that the path of names leads to, in their order and without collecting them:
+    /// for vocabularies, which hold hundreds of thousands of names and some that only their normal form tells apart.
+    /// Of steps with the same name all are taken.
+    /// - Returns: whether there is such an object.
+    package static func forEachMember(
+        ofObjectAt path: [String], in text: some Collection<UInt8>, maximumDepth: Int = 128,
+        _ visit: (String, JSONValue) -> Void
+    ) throws(JSONError) -> Bool {
+        try withParser(text, maximumDepth) { parser throws(JSONError) in
+            let isThere = try parser.members(at: path[...], visit)
+            try parser.expectEnd()
+            return isThere
+        }
+    }
+
+    private static func withParser<Value>(
+        _ text: some Collection<UInt8>, _ depth: Int, _ body: (inout JSONParser) throws(JSONError) -> Value
+    ) throws(JSONError) -> Value {
+        func parse(_ bytes: UnsafeBufferPointer<UInt8>) -> Result<Value, JSONError> {
+            var parser = JSONParser(bytes: bytes, maximumDepth: min(depth, deepest))
+            do throws(JSONError) { return .success(try body(&parser)) } catch { return .failure(error) }
+        }
+        return try (text.withContiguousStorageIfAvailable(parse) ?? Array(text).withUnsafeBufferPointer(parse)).get()
     }
 }
 
@@ -43,9 +65,33 @@ private struct JSONParser {
 
     mutating func document() throws(JSONError) -> JSONValue {
         let value = try value()
+        try expectEnd()
+        return value
+    }
+
+    mutating func expectEnd() throws(JSONError) {
         skipSpace()
         guard position == bytes.count else { throw error("unexpected text after the value") }
-        return value
+    }
+
+    mutating func members(
+        at path: ArraySlice<String>, _ visit: (String, JSONValue) -> Void
+    ) throws(JSONError) -> Bool {
+        skipSpace()
+        guard peek == UInt8(ascii: "{") else {
+            _ = try value()
+            return false
+        }
+        var isThere = path.isEmpty
+        try eachMember { parser, name throws(JSONError) in
+            guard let step = path.first else { return visit(name, try parser.value()) }
+            if name.utf8.elementsEqual(step.utf8) {
+                isThere = try parser.members(at: path.dropFirst(), visit) || isThere
+            } else {
+                _ = try parser.value()
+            }
+        }
+        return isThere
     }
 
     // MARK: Values
@@ -66,22 +112,29 @@ private struct JSONParser {
     }
 
     private mutating func object() throws(JSONError) -> JSONValue {
+        var members = OrderedDictionary<String, JSONValue>()
+        try eachMember { parser, name throws(JSONError) in members[name] = try parser.value() }
+        return .object(members)
+    }
+
+    /// - Parameter body: reads the value of the member with the name that it is given.
+    private mutating func eachMember(
+        _ body: (inout JSONParser, String) throws(JSONError) -> Void
+    ) throws(JSONError) {
         try enter()
         defer { depth -= 1 }
-        var members = OrderedDictionary<String, JSONValue>()
         skipSpace()
-        if take("}") { return .object(members) }
+        if take("}") { return }
         repeat {
             skipSpace()
             guard peek == UInt8(ascii: "\"") else { throw error("a member name in quotes is expected here") }
             let name = try string()
             skipSpace()
             guard take(":") else { throw error("':' is expected after the name \"\(name.prefix(64))\"") }
-            members[name] = try self.value()
+            try body(&self, name)
             skipSpace()
         } while take(",")
         guard take("}") else { throw error("',' or '}' is expected here") }
-        return .object(members)
     }
 
     private mutating func array() throws(JSONError) -> JSONValue {
@@ -140,7 +193,7 @@ private struct JSONParser {
         while let byte = peek, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { position += 1 }
         if peek == UInt8(ascii: "\"") {
             defer { position += 1 }
-            return try text(Array(bytes[start..<position]), from: start)
+            return try text(UnsafeBufferPointer(rebasing: bytes[start..<position]), from: start)
         }
         var content = Array(bytes[start..<position])
         while let byte = peek {
@@ -162,7 +215,7 @@ private struct JSONParser {
         throw error("the string that starts here is not closed")
     }
 
-    private func text(_ content: [UInt8], from start: Int) throws(JSONError) -> String {
+    private func text(_ content: some Sequence<UInt8>, from start: Int) throws(JSONError) -> String {
         guard let text = String(validating: content, as: UTF8.self) else {
             throw error("the string is not valid UTF-8", at: start)
         }

@@ -3,6 +3,7 @@
 import OrderedCollections
 
 /// One JSON value (RFC 8259). Numbers without fraction and exponent that fit 64 bits are `.integer`, all others `.number`.
+/// Strings and names compare as Swift's do: texts that differ only in Unicode normal form are equal.
 package enum JSONValue: Sendable, Hashable {
     case null
     case bool(Bool)
@@ -24,7 +25,7 @@ package enum JSONValue: Sendable, Hashable {
         if case .object(let value) = self { value } else { nil }
     }
 
-    /// The value as an integer; also of a number without fraction such as `1e3`.
+    /// The value as an integer; also of a number without fraction such as `1e3` that fits.
     package var intValue: Int? {
         switch self {
         case .integer(let value): Int(value)

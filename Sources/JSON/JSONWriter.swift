@@ -5,7 +5,7 @@
 package struct JSONStyle: Sendable {
     package var itemSeparator: String
     package var keySeparator: String
-    /// Spaces per level; nil keeps everything on one line.
+    /// Spaces per level, none for zero and less; nil keeps everything on one line.
     package var indentation: Int?
 
     package init(itemSeparator: String, keySeparator: String, indentation: Int? = nil) {
@@ -33,7 +33,8 @@ extension JSONValue {
         case .null: out += "null"
         case .bool(let value): out += value ? "true" : "false"
         case .integer(let value): out += String(value)
-        case .number(let value): out += value.isFinite ? Self.shortest(value) : "null"
+        // Swift prints the shortest digits that read back as the same number, in the form that Python prints as well.
+        case .number(let value): out += value.isFinite ? value.description : "null"
         case .string(let value): Self.writeQuoted(value, to: &out)
         case .array(let elements):
             Self.writeList("[", "]", elements, to: &out, style, level) { element, out in
@@ -66,12 +67,8 @@ extension JSONValue {
 
     private static func newLine(to out: inout String, _ style: JSONStyle, _ level: Int) {
         guard let indentation = style.indentation else { return }
-        out += "\n" + String(repeating: " ", count: indentation * level)
+        out += "\n" + String(repeating: " ", count: max(0, indentation) * level)
     }
-
-    /// Swift prints the shortest digits that read back as the same number, as Python does; the exponent differs in form
-    /// only, and both forms are JSON.
-    private static func shortest(_ value: Double) -> String { value.description }
 
     /// Writes a string with its quotes.
     /// - Parameter asciiOnly: escape every character beyond ASCII, as UTF-16 code units.

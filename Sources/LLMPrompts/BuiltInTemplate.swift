@@ -9,24 +9,34 @@ package enum BuiltInTemplate: String, Sendable, CaseIterable {
     package var source: String {
         switch self {
         case .chatml:
-            """
-            {% for message in messages %}
-            {{ '<|im_start|>' + message.role + '\\n' + (message.content or '') + '<|im_end|>' }}
-            {% endfor %}
-            {% if add_generation_prompt %}
-            {{ '<|im_start|>assistant\\n' }}
-            {%- endif %}
-            """
+            Self.text + """
+                {%- for message in messages %}
+                {{- '<|im_start|>' + message.role + '\\n' + text(message) + '<|im_end|>\\n' }}
+                {%- endfor %}
+                {%- if add_generation_prompt %}
+                {{- '<|im_start|>assistant\\n' }}
+                {%- endif %}
+                """
         case .plain:
-            """
-            {{- bos_token }}
-            {%- for message in messages %}
-            {{- message.content or '' }}
-            {%- if not loop.last %}{{ '\\n' }}{% endif %}
-            {%- endfor %}
-            """
+            Self.text + """
+                {{- bos_token }}
+                {%- for message in messages %}
+                {{- text(message) }}
+                {%- if not loop.last %}{{ '\\n' }}{% endif %}
+                {%- endfor %}
+                """
         }
     }
+
+    /// The text of a message: its content, or the texts among its parts.
+    private static let text = """
+        {%- macro text(message) %}
+        {%- if message.content is string %}{{ message.content }}
+        {%- else %}{{ message.content | selectattr('type', 'equalto', 'text') | map(attribute='text') | join }}
+        {%- endif %}
+        {%- endmacro %}
+
+        """
 }
 
 extension ChatTemplate {

@@ -53,6 +53,9 @@ extension Interpreter {
         _ filter: Filter, _ value: TemplateValue, _ arguments: TemplateArguments
     ) throws(TemplateFault) -> TemplateValue {
         guard value.isTrue else { return try iterator([]) }
+        // Filters of filters are deep in stack.
+        try enter()
+        defer { leave() }
         if filter == .map { return try map(value, arguments) }
         var arguments = arguments
         var path: [TemplateValue] = []

@@ -18,10 +18,15 @@ extension Interpreter {
         switch callable.kind {
         case .function(let function): return try call(function, arguments)
         case .method(let name, let receiver): return try callMethod(name, receiver, arguments)
-        case .macro(let macro): return try call(macro, arguments)
+        case .macro(let macro):
+            // A macro is deep in stack.
+            try enter()
+            defer { leave() }
+            return try call(macro, arguments)
         }
     }
 
+    @inline(never)
     private func call(
         _ function: TemplateFunction, _ arguments: TemplateArguments
     ) throws(TemplateFault) -> TemplateValue {

@@ -2,6 +2,7 @@
 // way round; both give an undefined value for what is not there (jinja2/sandbox.py, ImmutableSandboxedEnvironment).
 
 extension Interpreter {
+    @inline(never)
     func attribute(_ name: String, of value: TemplateValue) throws(TemplateFault) -> TemplateValue {
         if let builtIn = try builtInAttribute(name, of: value) { return builtIn }
         if case .dictionary(let dictionary) = value, let key = try key(.string(name)),
@@ -12,6 +13,7 @@ extension Interpreter {
         return missing(name, of: value)
     }
 
+    @inline(never)
     func item(_ index: TemplateValue, of value: TemplateValue) throws(TemplateFault) -> TemplateValue {
         switch value {
         case .undefined(let reason): throw fail(reason)

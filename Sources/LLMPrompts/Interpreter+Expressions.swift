@@ -1,4 +1,5 @@
-// Evaluates expressions. Each kind has a function of its own, which keeps the stack frame of the recursion small.
+// Evaluates expressions. Each kind has a function of its own that is not inlined: the stack frames of the recursion stay
+// small, so that `TemplateLimits.recursion` fits any thread's stack.
 import OrderedCollections
 
 extension Interpreter {
@@ -38,6 +39,7 @@ extension Interpreter {
         }
     }
 
+    @inline(never)
     private func variable(_ name: Int, _ place: Int) throws(TemplateFault) -> TemplateValue {
         self.place = place
         try charge(TemplateLimits.nodeWork)
@@ -51,18 +53,21 @@ extension Interpreter {
         return values
     }
 
+    @inline(never)
     private func list(_ items: [Expression], _ place: Int) throws(TemplateFault) -> TemplateValue {
         let values = try evaluate(items)
         self.place = place
         return try list(values)
     }
 
+    @inline(never)
     private func tuple(_ items: [Expression], _ place: Int) throws(TemplateFault) -> TemplateValue {
         let values = try evaluate(items)
         self.place = place
         return try tuple(values)
     }
 
+    @inline(never)
     private func dictionary(
         _ items: [(key: Expression, value: Expression)], _ place: Int
     ) throws(TemplateFault) -> TemplateValue {
@@ -77,6 +82,7 @@ extension Interpreter {
         return try dictionary(entries)
     }
 
+    @inline(never)
     private func first(_ operands: [Expression], thatIs truth: Bool) throws(TemplateFault) -> TemplateValue {
         var value = TemplateValue.none
         for operand in operands {
@@ -86,6 +92,7 @@ extension Interpreter {
         return value
     }
 
+    @inline(never)
     private func choice(
         _ test: Expression, _ then: Expression, _ otherwise: Expression?
     ) throws(TemplateFault) -> TemplateValue {
@@ -96,6 +103,7 @@ extension Interpreter {
         return try evaluate(otherwise)
     }
 
+    @inline(never)
     private func arithmetic(
         _ first: Expression, _ steps: [(op: ArithmeticOperator, operand: Expression, place: Int)]
     ) throws(TemplateFault) -> TemplateValue {
@@ -108,6 +116,7 @@ extension Interpreter {
         return value
     }
 
+    @inline(never)
     private func comparison(
         _ first: Expression, _ steps: [(op: ComparisonOperator, operand: Expression, place: Int)]
     ) throws(TemplateFault) -> TemplateValue {
@@ -121,6 +130,7 @@ extension Interpreter {
         return .boolean(true)
     }
 
+    @inline(never)
     private func concatenation(_ operands: [Expression], _ place: Int) throws(TemplateFault) -> TemplateValue {
         var result = ""
         for operand in operands {
@@ -135,6 +145,7 @@ extension Interpreter {
 
     // MARK: Postfixes
 
+    @inline(never)
     func chain(_ base: TemplateValue, _ steps: ArraySlice<Postfix>) throws(TemplateFault) -> TemplateValue {
         var value = base
         for step in steps {
@@ -148,29 +159,55 @@ extension Interpreter {
         try chain(value, filters[...])
     }
 
+    @inline(never)
     private func apply(_ step: Postfix, to value: TemplateValue) throws(TemplateFault) -> TemplateValue {
         switch step.kind {
         case .attribute(let name):
             place = step.place
             return try attribute(name, of: value)
-        case .item(let index):
-            let index = try evaluate(index)
-            place = step.place
-            return try item(index, of: value)
+        case .item(let index): return try item(index, of: value, step.place)
         case .slice(let start, let stop, let stride): return try slice(value, start, stop, stride, step.place)
-        case .call(let nodes):
-            let arguments = try evaluate(nodes)
-            place = step.place
-            return try call(value, arguments)
-        case .filter(let name, let nodes):
-            let arguments = try evaluate(nodes)
-            place = step.place
-            return try filter(name, value, arguments)
+        case .call(let nodes): return try call(value, nodes, step.place)
+        case .filter(let name, let nodes): return try filter(name, value, nodes, step.place)
         case .test(let name, let nodes, let isNegated):
-            let arguments = try evaluate(nodes)
-            place = step.place
-            return .boolean(try test(name, value, arguments) != isNegated)
+            return .boolean(try test(name, value, nodes, step.place) != isNegated)
         }
+    }
+
+    @inline(never)
+    private func item(
+        _ index: Expression, of value: TemplateValue, _ place: Int
+    ) throws(TemplateFault) -> TemplateValue {
+        let index = try evaluate(index)
+        self.place = place
+        return try item(index, of: value)
+    }
+
+    @inline(never)
+    private func call(
+        _ function: TemplateValue, _ nodes: ArgumentNodes, _ place: Int
+    ) throws(TemplateFault) -> TemplateValue {
+        let arguments = try evaluate(nodes)
+        self.place = place
+        return try call(function, arguments)
+    }
+
+    @inline(never)
+    private func filter(
+        _ name: String, _ value: TemplateValue, _ nodes: ArgumentNodes, _ place: Int
+    ) throws(TemplateFault) -> TemplateValue {
+        let arguments = try evaluate(nodes)
+        self.place = place
+        return try filter(name, value, arguments)
+    }
+
+    @inline(never)
+    private func test(
+        _ name: String, _ value: TemplateValue, _ nodes: ArgumentNodes, _ place: Int
+    ) throws(TemplateFault) -> Bool {
+        let arguments = try evaluate(nodes)
+        self.place = place
+        return try test(name, value, arguments)
     }
 
     func evaluate(_ nodes: ArgumentNodes) throws(TemplateFault) -> TemplateArguments {
@@ -195,6 +232,7 @@ extension Interpreter {
         return arguments
     }
 
+    @inline(never)
     private func slice(
         _ value: TemplateValue, _ start: Expression?, _ stop: Expression?, _ stride: Expression?, _ place: Int
     ) throws(TemplateFault) -> TemplateValue {

@@ -176,6 +176,7 @@ final class Interpreter {
     }
 
     /// What the body writes, instead of writing it.
+    @inline(never)
     func capture(_ body: [Statement]) throws(TemplateFault) -> (text: String, flow: Flow) {
         let outside = output
         output = ""
@@ -219,12 +220,14 @@ final class Interpreter {
         return .normal
     }
 
+    @inline(never)
     private func output(_ expression: Expression, _ place: Int) throws(TemplateFault) {
         let value = try evaluate(expression)
         self.place = place
         if let text = value.text { try write(text) } else { try write(try text(value)) }
     }
 
+    @inline(never)
     private func condition(
         _ branches: [(test: Expression, body: [Statement])], _ otherwise: [Statement]
     ) throws(TemplateFault) -> Flow {
@@ -232,6 +235,7 @@ final class Interpreter {
         return try execute(otherwise)
     }
 
+    @inline(never)
     private func loop(_ node: LoopNode) throws(TemplateFault) -> Flow {
         let sequence = try evaluate(node.sequence)
         place = node.place
@@ -254,6 +258,7 @@ final class Interpreter {
         place = node.place
         let loop = TemplateLoop(items, depth: try depth(over: items))
         for (index, item) in items.enumerated() {
+            try charge(TemplateLimits.nodeWork)
             openScope(in: outside)
             loop.index = index
             if let loopName { scope[loopName] = .loop(loop) }
@@ -282,6 +287,7 @@ final class Interpreter {
         return try body()
     }
 
+    @inline(never)
     private func setBlock(
         _ target: Target, _ filters: [Postfix], _ body: [Statement]
     ) throws(TemplateFault) -> Flow {
@@ -291,6 +297,7 @@ final class Interpreter {
         return .normal
     }
 
+    @inline(never)
     private func filter(_ filters: [Postfix], _ body: [Statement]) throws(TemplateFault) -> Flow {
         let (text, flow) = try inner { () throws(TemplateFault) in try capture(body) }
         if flow != .normal { return flow }
@@ -298,6 +305,7 @@ final class Interpreter {
         return .normal
     }
 
+    @inline(never)
     private func with(
         _ assignments: [(Target, Expression)], _ body: [Statement]
     ) throws(TemplateFault) -> Flow {
@@ -309,6 +317,7 @@ final class Interpreter {
         }
     }
 
+    @inline(never)
     private func generation(_ body: [Statement]) throws(TemplateFault) {
         let start = output.utf8.count
         _ = try inner { () throws(TemplateFault) in try execute(body) }
@@ -344,6 +353,7 @@ final class Interpreter {
 
     // MARK: Macros
 
+    @inline(never)
     private func call(_ expression: Expression, _ node: MacroNode) throws(TemplateFault) {
         guard case .chain(let base, let steps) = expression, case .call(let nodes)? = steps.last?.kind else { return }
         let function = try chain(try evaluate(base), steps.dropLast())
@@ -353,16 +363,25 @@ final class Interpreter {
         try write(try text(try call(function, arguments)))
     }
 
+    @inline(never)
     func call(_ macro: TemplateMacro, _ arguments: TemplateArguments) throws(TemplateFault) -> TemplateValue {
-        let node = macro.node
-        var keywords = arguments.keywords
-        func takeKeyword(_ name: String) -> TemplateValue? {
-            keywords.firstIndex { $0.name == name }.map { keywords.remove(at: $0).value }
-        }
         let callPlace = place
         let outside = scope
         scope = TemplateScope(parent: macro.scope)
         defer { scope = outside }
+        try bind(arguments, to: macro.node)
+        let text = try capture(macro.node.body).text
+        place = callPlace
+        return .string(text)
+    }
+
+    /// Fills the current scope with what the macro is called with.
+    @inline(never)
+    private func bind(_ arguments: TemplateArguments, to node: MacroNode) throws(TemplateFault) {
+        var keywords = arguments.keywords
+        func takeKeyword(_ name: String) -> TemplateValue? {
+            keywords.firstIndex { $0.name == name }.map { keywords.remove(at: $0).value }
+        }
         try charge(keywords.count * node.parameters.count)
         var missing: [MacroNode.Parameter] = []
         for (index, parameter) in node.parameters.enumerated() {
@@ -393,8 +412,5 @@ final class Interpreter {
         for parameter in missing {
             if let standard = parameter.standard { scope[parameter.name] = try evaluate(standard) }
         }
-        let text = try capture(node.body).text
-        place = callPlace
-        return .string(text)
     }
 }

@@ -49,6 +49,7 @@ enum Methods {
 }
 
 extension Interpreter {
+    @inline(never)
     func callMethod(
         _ name: String, _ receiver: TemplateValue, _ arguments: TemplateArguments
     ) throws(TemplateFault) -> TemplateValue {

@@ -10,10 +10,10 @@ package struct TemplateLimits: Sendable {
     /// Work of one rendering: one unit per byte read or written, `nodeWork` per evaluated node. Bounds time and, since
     /// everything that is allocated is charged, memory.
     package var work = 256 << 20
-    /// Evaluations inside one another, through all macros.
-    package var recursion = 500
+    /// Evaluations inside one another, through all macros. Each takes up to about a kilobyte of stack.
+    package var recursion = 300
     /// Lists and dictionaries inside one another.
-    package var valueDepth = 200
+    package var valueDepth = 150
     /// Elements of one `range()`, as in the sandbox of Jinja2.
     package var rangeCount = 100_000
 

@@ -39,13 +39,10 @@ package struct TemplateTime: Sendable {
         var moment = time_t(seconds)
         var parts = tm()
         guard !overflow, gmtime_r(&moment, &parts) != nil else { return nil }
-        return withUnsafeTemporaryAllocation(byteCount: Self.maximumText, alignment: 1) { buffer in
-            let bytes = buffer.bindMemory(to: CChar.self)
-            bytes[0] = 1
-            let count = strftime(bytes.baseAddress!, bytes.count, prepared, &parts)
-            // No text at all is also what a text that does not fit gives; only the first leaves an empty string.
-            guard count > 0 || bytes[0] == 0 else { return nil }
-            return String(decoding: buffer[..<count], as: UTF8.self)
-        }
+        var buffer = [CChar](repeating: 1, count: Self.maximumText)
+        let count = strftime(&buffer, buffer.count, prepared, &parts)
+        // No text at all is also what a text that does not fit gives; only the first leaves an empty string.
+        guard count > 0 || buffer[0] == 0 else { return nil }
+        return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }
