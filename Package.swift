@@ -128,6 +128,8 @@ let package = Package(
             ["LLMInference", "LLMModels", "LLMTokenizers", "LLMKernels", "JSON", "AllocationCounter"],
             resources: [.copy("Goldens")]),
         tests("JobModelTests", ["JobModel"]),
+        tests("PostgresClientTests", ["PostgresClient", "TestSupport"]),
+        tests("RedisClientTests", ["RedisClient", "TestSupport"]),
         tests("StorageTests", ["JobStorage", "JobModel", "JobMigrations", "PostgresClient", "TestSupport", "JSON"]),
         tests("EndToEndTests", ["JobStorage", "JobModel", "PostgresClient", "RedisClient", "TestSupport", "JSON"]),
     ]

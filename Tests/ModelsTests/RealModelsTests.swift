@@ -49,6 +49,6 @@ import LLMModels
         let differences = zip(found, golden.log_probabilities).map { $0 - $1 }
         let mean = differences.reduce(0, +) / Float(differences.count)
         let distance = differences.reduce(0) { $0 + abs($1) } / Float(differences.count)
-        #expect(abs(mean) < 0.02 && distance < 0.06, "mean \(mean), mean distance \(distance)")
+        #expect(abs(mean) < 0.02 && distance < 0.08, "mean \(mean), mean distance \(distance)")
     }
 }
