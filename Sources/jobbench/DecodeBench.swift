@@ -38,7 +38,7 @@ struct DecodeBench: AsyncParsableCommand {
         let team = ThreadTeam(threads: options.threads)
         let tokenizer = try source.tokenizer()
         let model = try LanguageModel(source, precision: options.precision, team: team)
-        let served = ServedModel(model, makeDecoder: { StreamingDecoder(tokenizer) })
+        let served = ServedModel(model, tokenizer: tokenizer)
         for size in sizes { try measure(served, size, team) }
     }
 

@@ -57,6 +57,54 @@ struct EngineHarness {
     }
 }
 
+/// Runs every request alone, then all of them in engines of random shape and in random order: the results must be the
+/// same bytes. Every request must fit `blocks`. Returns the results and how many sequences were pre-empted.
+func checkInvariance(
+    _ model: any StepModel, _ requests: [GenerationRequest], rounds: Int, blocks: ClosedRange<Int>,
+    _ random: inout TestRandom
+) throws -> (alone: [EngineHarness.Result], preemptions: UInt64) {
+    let alone = try requests.map { request in
+        let result = try EngineHarness(model: model).run(one: request)
+        try checkShape(result, request)
+        return result
+    }
+    var preemptions: UInt64 = 0
+    for round in 0..<rounds {
+        let slots = random.int(1...20)
+        let limits = EngineLimits(
+            maximumSequences: slots, tokenBudget: slots + random.int(0...90), cacheBlocks: random.int(blocks))
+        let team = ThreadTeam(threads: random.int(1...3))
+        var arrivals: [[GenerationRequest]] = Array(repeating: [], count: 20)
+        for request in requests.shuffled(using: &random) { arrivals[random.int(0...19)].append(request) }
+        let (results, stats) = try EngineHarness(model: model, limits: limits, team: team).run(arrivals)
+        preemptions += stats.preemptions
+        for (request, expected) in zip(requests, alone) where results[request.id] != expected {
+            Issue.record("seed \(random.seed), round \(round), \(limits): request \(request) differs")
+            return (alone, preemptions)
+        }
+    }
+    return (alone, preemptions)
+}
+
+/// What must hold for every answer.
+func checkShape(_ result: EngineHarness.Result, _ request: GenerationRequest) throws {
+    let output = try #require(result.output)
+    #expect(result.events.map(\.token) == output.tokens)
+    #expect(result.events.map(\.index) == Array(output.tokens.indices))
+    #expect(result.events.map(\.text).joined() == output.text)
+    #expect(output.usage.promptTokens == request.prompt.count)
+    #expect(output.usage.completionTokens == output.tokens.count)
+    #expect(output.tokens.count <= request.parameters.maximumTokens)
+    #expect((output.stopMatch != nil) == (output.finishReason == .stop))
+    for stop in request.parameters.stop { #expect(!output.text.contains(stop)) }
+    if request.parameters.logprobs >= 0 {
+        #expect(output.logprobs.map(\.token) == output.tokens)
+        #expect(output.logprobs.allSatisfy { $0.top.count == request.parameters.logprobs && $0.logprob <= 0 })
+    } else {
+        #expect(output.logprobs.isEmpty)
+    }
+}
+
 extension GenerationRequest {
     /// A random request for a vocabulary of `vocabulary` tokens, 1… being harmless.
     static func random(id: UInt64, vocabulary: Int, longestPrompt: Int, longestOutput: Int, _ random: inout TestRandom)

@@ -11,29 +11,8 @@ import Testing
         let requests = (0..<60).map {
             GenerationRequest.random(id: UInt64($0), vocabulary: 97, longestPrompt: 120, longestOutput: 60, &random)
         }
-        let alone = try Dictionary(
-            uniqueKeysWithValues: requests.map { request in
-                let result = try EngineHarness().run(one: request)
-                try checkShape(result, request)
-                return (request.id, result)
-            })
-        #expect(Set(alone.values.compactMap(\.output?.finishReason)) == [.stop, .length])
-        var preemptions: UInt64 = 0
-        for round in 0..<40 {
-            let slots = random.int(1...20)
-            var harness = EngineHarness()
-            harness.team = ThreadTeam(threads: random.int(1...3))
-            harness.limits = EngineLimits(
-                maximumSequences: slots, tokenBudget: slots + random.int(0...90), cacheBlocks: random.int(12...18))
-            var arrivals: [[GenerationRequest]] = Array(repeating: [], count: 20)
-            for request in requests.shuffled(using: &random) { arrivals[random.int(0...19)].append(request) }
-            let (results, stats) = try harness.run(arrivals)
-            preemptions += stats.preemptions
-            for request in requests where results[request.id] != alone[request.id] {
-                Issue.record("seed \(random.seed), round \(round), \(harness.limits): request \(request) differs")
-                return
-            }
-        }
+        let (alone, preemptions) = try checkInvariance(ToyModel(), requests, rounds: 40, blocks: 12...18, &random)
+        #expect(Set(alone.compactMap(\.output?.finishReason)) == [.stop, .length])
         #expect(preemptions > 50, "the loads were meant to be tight")
     }
 
@@ -104,24 +83,6 @@ import Testing
                 #expect(second[request.id]?.output == whole[request.id]?.output, "seed \(random.seed)")
                 #expect(events == whole[request.id]?.events, "seed \(random.seed)")
             }
-        }
-    }
-
-    private func checkShape(_ result: EngineHarness.Result, _ request: GenerationRequest) throws {
-        let output = try #require(result.output)
-        #expect(result.events.map(\.token) == output.tokens)
-        #expect(result.events.map(\.index) == Array(output.tokens.indices))
-        #expect(result.events.map(\.text).joined() == output.text)
-        #expect(output.usage.promptTokens == request.prompt.count)
-        #expect(output.usage.completionTokens == output.tokens.count)
-        #expect(output.tokens.count <= request.parameters.maximumTokens)
-        #expect((output.stopMatch != nil) == (output.finishReason == .stop))
-        for stop in request.parameters.stop { #expect(!output.text.contains(stop)) }
-        if request.parameters.logprobs >= 0 {
-            #expect(output.logprobs.map(\.token) == output.tokens)
-            #expect(output.logprobs.allSatisfy { $0.top.count == request.parameters.logprobs && $0.logprob <= 0 })
-        } else {
-            #expect(output.logprobs.isEmpty)
         }
     }
 }

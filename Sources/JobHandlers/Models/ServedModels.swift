@@ -165,7 +165,7 @@ package actor ServedModels {
         let engine: EngineThread
         do throws(EngineError) {
             engine = try EngineThread(
-                model: ServedModel(model, makeDecoder: { StreamingDecoder(tokenizer) }),
+                model: ServedModel(model, tokenizer: tokenizer),
                 limits: EngineLimits(
                     maximumSequences: limits.sequences, tokenBudget: max(limits.tokenBudget, limits.sequences),
                     cacheBlocks: max(1, limits.cacheTokens / KVLayout.blockSize)),
@@ -180,5 +180,3 @@ package actor ServedModels {
             chatTemplate: template, engine: engine)
     }
 }
-
-extension StreamingDecoder: TextDecoder {}

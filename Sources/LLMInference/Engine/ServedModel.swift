@@ -1,6 +1,9 @@
 // A language model as the engine sees it.
 import LLMKernels
 import LLMModels
+import LLMTokenizers
+
+extension StreamingDecoder: TextDecoder {}
 
 /// Weights, and a way to turn tokens into text. Several engines may share one.
 package struct ServedModel: StepModel {
@@ -10,6 +13,10 @@ package struct ServedModel: StepModel {
     package init(_ model: LanguageModel, makeDecoder: @escaping @Sendable () -> any TextDecoder) {
         self.model = model
         self.makeDecoder = makeDecoder
+    }
+
+    package init(_ model: LanguageModel, tokenizer: Tokenizer) {
+        self.init(model) { StreamingDecoder(tokenizer) }
     }
 
     package var vocabularySize: Int { model.configuration.vocabularySize }

@@ -89,7 +89,8 @@ package final class Sampler {
             UnsafeBufferPointer(start: row, count: vocabularySize),
             into: UnsafeMutableBufferPointer(start: weights, count: vocabularySize))
         // The largest probability is 1 / Σ exp(row − maximum).
-        return Double(maximum) - log(Double(RowMath.maximum(weights, count: vocabularySize)!))
+        let largest = weights[RowMath.firstIndex(row, count: vocabularySize, of: maximum)]
+        return Double(maximum) - log(Double(largest))
     }
 
     /// The `count` most probable tokens, the lower id first among equals.

@@ -1,0 +1,83 @@
+// The engine with real forward passes: small random models of every family, and SmolLM2.
+import Foundation
+import LLMKernels
+import LLMModels
+import LLMTokenizers
+import Testing
+
+@testable import LLMInference
+
+@Suite(.serialized) struct LanguageModelTests {
+    /// The small models that the tests of LLMModels keep.
+    private func smallModel(_ family: String, _ precision: ComputePrecision) throws -> ServedModel {
+        let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        let file = folder.appending(path: "ModelsTests/Goldens/files/gguf/\(family).gguf").path
+        let model = try LanguageModel(openModel(file), precision: precision, team: ThreadTeam(threads: 1))
+        return ServedModel(model) { ToyDecoder() }
+    }
+
+    @Test(arguments: ["gpt2", "llama", "qwen2", "qwen3", "gemma3"], [ComputePrecision.served, .reference])
+    func everyFamilyGivesTheSameBytesInAnyCompany(family: String, precision: ComputePrecision) throws {
+        var random = TestRandom()
+        print("\(family) invariance: seed \(random.seed)")
+        let model = try smallModel(family, precision)
+        let longest = min(60, model.contextLength / 2)
+        let requests = (0..<24).map {
+            GenerationRequest.random(
+                id: UInt64($0), vocabulary: model.vocabularySize, longestPrompt: longest, longestOutput: longest,
+                &random)
+        }
+        let blocks = BlockAllocator.blocks(forTokens: 2 * longest)
+        _ = try checkInvariance(model, requests, rounds: 6, blocks: blocks...blocks + 2, &random)
+    }
+
+    @Test func smolLM2GivesTheSameBytesInAnyCompanyAndAfterResumption() throws {
+        var random = TestRandom()
+        print("SmolLM2 invariance: seed \(random.seed)")
+        let model = try smolLM2()
+        let prompts = ["The capital of France is", "def fibonacci(n):", "Ein Apfel ist", "Q: What is 2 + 2?\nA:"]
+        let requests = try (0..<16).map { index in
+            var request = GenerationRequest.random(
+                id: UInt64(index), vocabulary: model.vocabularySize, longestPrompt: 1, longestOutput: 24, &random)
+            request.prompt = try tokenizer().encode(prompts[index % prompts.count], addSpecialTokens: true)
+            return request
+        }
+        let (alone, _) = try checkInvariance(model, requests, rounds: 3, blocks: 5...10, &random)
+        let resumed = zip(requests, alone).map { request, whole in
+            var rest = request
+            rest.resumeTokens = Array(whole.output!.tokens.prefix(random.int(0...whole.output!.tokens.count)))
+            return rest
+        }
+        let (results, _) = try EngineHarness(model: model).run([resumed])
+        for (request, whole) in zip(resumed, alone) {
+            #expect(results[request.id]?.output == whole.output, "seed \(random.seed), request \(request)")
+            #expect(results[request.id]?.events == Array(whole.events[request.resumeTokens.count...]))
+        }
+    }
+
+    @Test func smolLM2KnowsTheCapitalOfFrance() throws {
+        let prompt = try tokenizer().encode(
+            "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n",
+            addSpecialTokens: true)
+        let output = try #require(
+            EngineHarness(model: smolLM2()).run(one: GenerationRequest(id: 1, prompt: prompt)).output)
+        #expect(output.text.contains("Paris"), "\(output.text)")
+        #expect(output.finishReason == .stop && output.stopMatch == .endOfText(2))
+    }
+
+    private func path() throws -> String {
+        let folder = try #require(
+            ProcessInfo.processInfo.environment["MILLRACE_MODELS"],
+            "MILLRACE_MODELS does not name the folder with models")
+        return folder + "/smollm2-135m-instruct.gguf"
+    }
+
+    private func tokenizer() throws -> Tokenizer { try openModel(path()).tokenizer() }
+
+    private func smolLM2() throws -> ServedModel {
+        let source = try openModel(path())
+        return ServedModel(
+            try LanguageModel(source, precision: .served, team: ThreadTeam(threads: 2)),
+            tokenizer: try source.tokenizer())
+    }
+}
