@@ -75,7 +75,7 @@ package final class TestRedis: @unchecked Sendable {
             "/usr/bin/redis-server",
             ["--port", "0", "--unixsocket", folder + "/redis.sock", "--save", "", "--dir", folder])
         let connection = RedisConnection(try RedisConfiguration(url: url))
-        try await eventually(within: 10, "Redis answers") { (try? await connection.send(["PING"])) != nil }
+        try await eventually(within: 60, "Redis answers") { (try? await connection.send(["PING"])) != nil }
     }
 
     package func stop() async {
