@@ -1,4 +1,4 @@
-// queue: no-op jobs end to end on DATABASE_URL, with durable commits: inserted, claimed, completed, events relayed.
+// queue: no-op jobs on DATABASE_URL, with durable commits: inserted, then claimed and completed. Events stay in the outbox.
 import ArgumentParser
 import Foundation
 import JSON
@@ -12,7 +12,7 @@ import PostgresClient
 
 struct QueueBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "queue", abstract: "No-op jobs per second, from INSERT to their last state.")
+        commandName: "queue", abstract: "No-op jobs per second, from the first claim to the last state.")
 
     @Option(help: "Jobs to run.")
     var jobs = 20_000
