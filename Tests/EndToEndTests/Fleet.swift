@@ -6,7 +6,6 @@ import JobModel
 import JobStorage
 import PostgresClient
 import RedisClient
-import Synchronization
 import TestSupport
 
 final class Fleet: Sendable {
@@ -14,17 +13,17 @@ final class Fleet: Sendable {
     let redis: TestRedis
     let pool: PostgresPool
     let store: PostgresJobStore
-    let events = EventLog()
+    let events: EventLog
 
     static let model = "smollm2-135m-instruct"
 
     static func with(_ body: (Fleet) async throws -> Void) async throws {
         try await TestDatabase.with { database in
             let redis = try await TestRedis()
-            let fleet = Fleet(database, redis)
+            let fleet = Fleet(database, redis, try EventLog())
             do {
                 try await fleet.registerModel()
-                try await fleet.events.listen(try RedisConfiguration(url: redis.url))
+                try await fleet.events.listen(socket: redis.socket)
                 try await body(fleet)
             } catch {
                 await fleet.close()
@@ -34,15 +33,16 @@ final class Fleet: Sendable {
         }
     }
 
-    private init(_ database: TestDatabase, _ redis: TestRedis) {
+    private init(_ database: TestDatabase, _ redis: TestRedis, _ events: EventLog) {
         self.database = database
         self.redis = redis
+        self.events = events
         pool = database.pool()
         store = PostgresJobStore(pool: pool)
     }
 
     private func close() async {
-        events.stop()
+        await events.remove()
         await pool.close()
         await redis.remove()
     }
@@ -62,17 +62,20 @@ final class Fleet: Sendable {
         try TestProcess("inference-worker", ["--threads", "1"], environment: environment, log: log)
     }
 
-    /// One INSERT for all.
+    // MARK: Jobs
+
+    /// One INSERT of that many rows, as any client would write it. The same numbers give the same jobs.
     func insert(_ count: Int, tokens: Int) async throws -> ClosedRange<JobID> {
-        let rows = try await pool.query(
+        let rows = (1...count).map { number in
             """
-            INSERT INTO millrace.jobs (kind, model, input)
-            SELECT 'generate', 'smollm2-135m-instruct',
-                jsonb_build_object('prompt', 'Number ' || n || ' is', 'raw', true, 'max_tokens', $2::int,
-                    'temperature', CASE WHEN n % 2 = 0 THEN 0 ELSE 0.8 END, 'seed', n)
-            FROM generate_series(1, $1::int) n RETURNING id
-            """, [count, tokens])
-        let ids = try rows.map { try $0.get("id", as: JobID.self) }
+            ('generate', '\(Self.model)', '{"prompt": "Number \(number) is", "raw": true, "max_tokens": \(tokens), \
+            "temperature": \(number % 2 == 0 ? "0" : "0.8"), "seed": \(number)}')
+            """
+        }
+        let statement = SQL(
+            trusted:
+                "INSERT INTO millrace.jobs (kind, model, input) VALUES \(rows.joined(separator: ", ")) RETURNING id")
+        let ids = try await pool.query(statement).map { try $0.get("id", as: JobID.self) }
         return ids.min()!...ids.max()!
     }
 
@@ -86,6 +89,29 @@ final class Fleet: Sendable {
         try await store.list(before: ids.upperBound + 1, limit: ids.count).reversed()
     }
 
+    /// Waits for the event of each of the jobs.
+    func waitForEvents(_ ids: ClosedRange<JobID>, within seconds: Double = 10) async throws {
+        try await eventually(within: seconds, "an event for each job") {
+            self.events.ids.isSuperset(of: ids.map { Int($0) })
+        }
+    }
+
+    // MARK: Time, by the database's clock
+
+    /// Seconds since 1970.
+    func now() async throws -> Double {
+        try await pool.query("SELECT extract(epoch FROM clock_timestamp())::float8 AS now")[0].get("now")
+    }
+
+    /// When the last of the jobs ended, in seconds since 1970.
+    func end(of ids: ClosedRange<JobID>) async throws -> Double {
+        try await pool.query(
+            "SELECT extract(epoch FROM max(finished_at))::float8 AS ended FROM millrace.jobs WHERE id BETWEEN $1 AND $2",
+            [ids.lowerBound, ids.upperBound])[0].get("ended")
+    }
+
+    // MARK: Workers
+
     func waitForRunningJobs(_ count: Int, of process: pid_t) async throws {
         try await eventually(within: 60, "process \(process) runs \(count) jobs") {
             try await self.store.workers().contains { $0.processID == Int(process) && $0.running >= count }
@@ -93,59 +119,17 @@ final class Fleet: Sendable {
     }
 
     func waitForWorkers(_ count: Int) async throws {
-        try await eventually(within: 20, "\(count) workers are registered") {
+        try await eventually(within: 60, "\(count) workers are registered") {
             try await self.store.workers().count == count
         }
     }
-}
 
-/// Everything that a subscriber hears.
-final class EventLog: Sendable {
-    private let heard = Mutex<[JSONValue]>([])
-    private let subscriber = Mutex<RedisSubscriber?>(nil)
+    // MARK: Redis
 
-    func listen(_ configuration: RedisConfiguration) async throws {
-        let subscriber = RedisSubscriber(configuration, patterns: ["millrace:events"])
-        self.subscriber.withLock { $0 = subscriber }
-        let (subscribed, continuation) = AsyncStream.makeStream(of: Void.self)
-        Task { [self] in
-            for await event in subscriber.events {
-                switch event {
-                case .subscribed: continuation.yield()
-                case .message(_, let payload):
-                    if let value = try? JSONValue(parsing: payload) { heard.withLock { $0.append(value) } }
-                }
-            }
-        }
-        for await _ in subscribed { break }
-    }
-
-    func stop() { subscriber.withLock { $0?.stop() } }
-
-    var all: [JSONValue] { heard.withLock { $0 } }
-    /// Attempts of the events about these jobs, by id.
-    func attempts(_ ids: ClosedRange<JobID>) -> [Int] {
-        var attempts: [(id: Int, attempt: Int)] = []
-        for event in all {
-            guard let id = event["id"]?.intValue, ids.contains(JobID(id)) else { continue }
-            attempts.append((id, event["attempt"]?.intValue ?? 0))
-        }
-        return attempts.sorted { $0.id < $1.id }.map(\.attempt)
-    }
-
-    var ids: Set<Int> { Set(all.compactMap { $0["id"]?.intValue }) }
-}
-
-extension Fleet {
-    /// Waits for a result key of each job in Redis.
-    func resultKeys(_ ids: ClosedRange<JobID>) async throws -> Int {
+    /// Of these jobs, those whose result Redis keeps.
+    func keptResults(_ ids: ClosedRange<JobID>) async throws -> Int {
         let connection = RedisConnection(try RedisConfiguration(url: redis.url))
-        var count = 0
-        try await eventually(within: 20, "results in Redis") {
-            let replies = try await connection.send(ids.map { ["EXISTS", JobEvent.resultKey(of: $0)] })
-            count = replies.count { $0 == .integer(1) }
-            return count == ids.count
-        }
-        return count
+        let replies = try await connection.send(ids.map { ["EXISTS", JobEvent.resultKey(of: $0)] })
+        return replies.count { $0 == .integer(1) }
     }
 }

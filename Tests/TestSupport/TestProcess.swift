@@ -62,7 +62,8 @@ package final class TestProcess: @unchecked Sendable {
 package final class TestRedis: @unchecked Sendable {
     private let folder: String
     private var process: TestProcess?
-    package var url: String { "unix://\(folder)/redis.sock" }
+    package var socket: String { folder + "/redis.sock" }
+    package var url: String { "unix://\(socket)" }
 
     package init() async throws {
         folder = NSTemporaryDirectory() + "millrace-redis-\(UUID().uuidString.prefix(8))"
@@ -70,12 +71,17 @@ package final class TestRedis: @unchecked Sendable {
         try await start()
     }
 
-    package func start() async throws {
+    /// - Parameter beforeOpening: gets another socket of the server, at which nobody looks for it yet; returns before those
+    ///   who know `url` can connect.
+    package func start(beforeOpening: (_ socket: String) async throws -> Void = { _ in }) async throws {
+        let hidden = folder + "/hidden.sock"
         process = try TestProcess(
-            "/usr/bin/redis-server",
-            ["--port", "0", "--unixsocket", folder + "/redis.sock", "--save", "", "--dir", folder])
-        let connection = RedisConnection(try RedisConfiguration(url: url))
+            "/usr/bin/redis-server", ["--port", "0", "--unixsocket", hidden, "--save", "", "--dir", folder])
+        let connection = RedisConnection(try RedisConfiguration(url: "unix://\(hidden)"))
         try await eventually(within: 60, "Redis answers") { (try? await connection.send(["PING"])) != nil }
+        try await beforeOpening(hidden)
+        // A bound socket goes with its name.
+        guard rename(hidden, socket) == 0 else { throw Timeout(description: "\(hidden) can't be renamed") }
     }
 
     package func stop() async {

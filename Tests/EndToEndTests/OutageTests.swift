@@ -1,0 +1,52 @@
+// Servers that are away for a while, for real: what runs goes on, and what was to be told is told afterwards.
+import Foundation
+import Glibc
+import JobModel
+import TestSupport
+import Testing
+
+/// Apart from `EndToEndTests`: these tests wait more than they compute, so they run beside others.
+@Suite struct OutageTests {
+    /// Jobs run before, during and after a whole minute without Redis.
+    @Test(.timeLimit(.minutes(5))) func everyEventArrivesAfterAMinuteWithoutRedis() async throws {
+        try await Fleet.with { fleet in
+            let worker = try fleet.startWorker()
+            let before = try await fleet.insert(20, tokens: 4)
+            try await fleet.waitForAll(before, within: 60)
+            try await fleet.waitForEvents(before)
+
+            // Long jobs are under way when Redis goes.
+            let across = try await fleet.insert(4, tokens: 100)
+            try await fleet.waitForRunningJobs(4, of: worker.id)
+            await fleet.redis.stop()
+            let start = ContinuousClock.now
+            var during: ClosedRange<JobID>?
+            while start.duration(to: .now) < .seconds(60) {
+                let ids = try await fleet.insert(4, tokens: 4)
+                try await fleet.waitForAll(ids, within: 30)
+                during = (during ?? ids).lowerBound...ids.upperBound
+                try await Task.sleep(for: .seconds(3))
+            }
+            let unheard = across.lowerBound...during!.upperBound
+            #expect(unheard.count >= 24)
+            try await fleet.waitForAll(unheard, within: 30)
+            #expect(fleet.events.events.count == 20)
+
+            // The subscriber is there before the workers find Redis, so whatever they publish is heard.
+            try await fleet.redis.start { socket in try await fleet.events.listen(socket: socket) }
+            let after = try await fleet.insert(20, tokens: 4)
+            try await fleet.waitForAll(after, within: 60)
+            let all = before.lowerBound...after.upperBound
+            try await fleet.waitForEvents(all, within: 30)
+
+            let jobs = try await fleet.jobs(all)
+            #expect(jobs.count == all.count)
+            #expect(jobs.allSatisfy { $0.state == .succeeded && $0.attempt == 1 })
+            #expect(fleet.events.events(about: all).map { $0["result"] } == jobs.map(\.result))
+            let late = unheard.lowerBound...after.upperBound
+            #expect(try await fleet.keptResults(late) == late.count)
+            worker.signal(SIGTERM)
+            #expect(await worker.wait() == 0)
+        }
+    }
+}
