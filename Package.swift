@@ -52,6 +52,7 @@ let package = Package(
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .target(name: "CKernels", cSettings: [.unsafeFlags(["-O2"])]),
         library("JSON", [.orderedCollections]),
+        library("ServerLinks", [.deque, .logging]),
 
         // MARK: L1
         library("JobModel", ["JSON", .orderedCollections]),
@@ -60,8 +61,8 @@ let package = Package(
             resources: migrations.flatMap { [.embedInCode("\($0).up.sql"), .embedInCode("\($0).down.sql")] },
             swiftSettings: strict),
         library("JobSettings", ["JSON"]),
-        library("PostgresClient", ["CPostgres", .logging, .deque]),
-        library("RedisClient", ["CHiredis"]),
+        library("PostgresClient", ["CPostgres", "ServerLinks", "JSON", .logging, .deque]),
+        library("RedisClient", ["CHiredis", "ServerLinks", .logging]),
         library("LLMKernels", ["CKernels"]),
         library("LLMTokenizers", ["JSON", .orderedCollections, .heap]),
         library("LLMPrompts", ["JSON", .orderedCollections]),
@@ -90,7 +91,7 @@ let package = Package(
             "inference-worker", path: "workers/inference", exclude: ["inference.service", "inference.json"],
             [
                 "JobHandlers", "JobWorker", "JobPublishing", "JobSettings", "JobStorage", "JobModel", "PostgresClient",
-                "RedisClient", "LLMKernels", "JSON", .argumentParser, .logging, .lifecycle,
+                "RedisClient", "ServerLinks", "LLMKernels", "JSON", .argumentParser, .logging, .lifecycle, .unixSignals,
             ]),
         program(
             "jobctl",
@@ -128,9 +129,12 @@ let package = Package(
             ["LLMInference", "LLMModels", "LLMTokenizers", "LLMKernels", "JSON", "AllocationCounter"],
             resources: [.copy("Goldens")]),
         tests("JobModelTests", ["JobModel"]),
-        tests("PostgresClientTests", ["PostgresClient", "TestSupport"]),
+        tests("ServerLinksTests", ["ServerLinks", "TestSupport", .logging]),
+        tests("PostgresClientTests", ["PostgresClient", "TestSupport", .logging]),
         tests("RedisClientTests", ["RedisClient", "TestSupport"]),
         tests("StorageTests", ["JobStorage", "JobModel", "JobMigrations", "PostgresClient", "TestSupport", "JSON"]),
-        tests("EndToEndTests", ["JobStorage", "JobModel", "PostgresClient", "RedisClient", "TestSupport", "JSON"]),
+        tests(
+            "EndToEndTests",
+            ["JobStorage", "JobModel", "JobWorker", "PostgresClient", "RedisClient", "TestSupport", "JSON"]),
     ]
 )

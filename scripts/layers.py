@@ -5,6 +5,7 @@ import sys
 # Target -> (layer, column). "both" may be used by either column; L5 and L6 may use either column.
 LAYERS = {
     "CPostgres": (0, "job"), "CHiredis": (0, "job"), "CKernels": (0, "llm"), "JSON": (0, "both"),
+    "ServerLinks": (0, "job"),
     "JobModel": (1, "job"), "JobMigrations": (1, "job"), "JobSettings": (1, "job"), "PostgresClient": (1, "job"),
     "RedisClient": (1, "job"), "LLMKernels": (1, "llm"), "LLMTokenizers": (1, "llm"), "LLMPrompts": (1, "llm"),
     "JobStorage": (2, "job"), "LLMModels": (2, "llm"),

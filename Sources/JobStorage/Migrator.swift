@@ -20,7 +20,8 @@ package struct Migrator: Sendable {
 
     private let configuration: PostgresConfiguration
 
-    package init(_ configuration: PostgresConfiguration) { self.configuration = configuration }
+    /// A migration takes as long as it takes.
+    package init(_ configuration: PostgresConfiguration) { self.configuration = configuration.timeouts(answer: nil) }
 
     package func status() async throws(PostgresError) -> [Status] {
         try await withLock { connection throws(PostgresError) in try await status(connection) }

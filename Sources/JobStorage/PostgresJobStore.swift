@@ -150,7 +150,8 @@ extension StoreError {
     /// - Parameter id: the job that the statement was about.
     init(_ error: PostgresError, about id: JobID?) {
         switch (error.kind, error.sqlState ?? "") {
-        case (.connection, _), (.retriable, _), (.cancelled, _): self = .unavailable(error.message)
+        case (.connection, _), (.authentication, _), (.retriable, _), (.cancelled, _):
+            self = .unavailable(error.message)
         case (_, "MR001"): self = .workerLost
         case (_, "P0002"): self = id.map(StoreError.noSuchJob) ?? .broken(error.message)
         case (_, "55000"): self = .wrongState(error.message)

@@ -46,7 +46,11 @@ package final class Heartbeat: Sendable {
     }
 
     private func run(_ configuration: PostgresConfiguration, _ worker: WorkerID, _ interval: Double, _ logger: Logger) {
+        // Short against the time after which the worker counts as dead: a connection that got stuck leaves time for the
+        // next one.
+        let configuration = configuration.timeouts(connect: 2, answer: 2)
         var handle: PostgresHandle?
+        var failures = 0
         while !isStopped.load(ordering: .relaxed) {
             do throws(PostgresError) {
                 let connection: PostgresHandle
@@ -54,16 +58,20 @@ package final class Heartbeat: Sendable {
                 handle = connection
                 let rows = try connection.query(WorkerSQL.beat, [worker, isDraining.load(ordering: .relaxed)])
                 let pulse = try WorkerSQL.pulse(rows[0])
+                if failures > 0 { logger.notice("the heartbeat goes on after \(failures) failed tries") }
+                failures = 0
                 if !pulse.cancelled.isEmpty { continuation.yield(.cancelled(pulse.cancelled)) }
                 if !pulse.isAlive {
                     continuation.yield(.lost)
                     return
                 }
             } catch {
-                logger.warning("a heartbeat failed: \(error)")
+                failures += 1
+                // Once, not at every try of a long outage.
+                logger.log(level: failures == 1 ? .warning : .debug, "a heartbeat failed: \(error)")
                 handle = nil
             }
-            _ = wake.wait(timeout: .now() + interval)
+            _ = wake.wait(timeout: .now() + (failures == 0 ? interval : min(interval, 1)))
         }
     }
 }

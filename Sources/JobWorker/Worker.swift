@@ -74,6 +74,7 @@ package actor Worker {
             }
         }
         defer { pulse?.cancel() }
+        var claimsFail = false
         for await _ in inbox.rings {
             let notes = inbox.take()
             for job in notes.cancelled { stop(job, .cancelled) }
@@ -95,8 +96,13 @@ package actor Worker {
                     await abandon()
                     return false
                 }
-                logger.warning("claiming is interrupted: \(error)")
+                // Once, not at every look of a long outage.
+                logger.log(level: claimsFail ? .debug : .warning, "claiming is interrupted: \(error)")
+                claimsFail = true
+                continue
             }
+            if claimsFail { logger.notice("claiming goes on") }
+            claimsFail = false
         }
         return true
     }

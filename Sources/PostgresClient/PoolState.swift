@@ -38,6 +38,11 @@ struct PoolState: Sendable {
         return nil
     }
 
+    /// Who holds the ticket waits no longer.
+    mutating func abandon(ticket: Int) {
+        line.removeAll { $0 == ticket }
+    }
+
     mutating func close() {
         isClosed = true
         line = []

@@ -1,8 +1,9 @@
-// A connection for asynchronous code: libpq's blocking calls run on a serial queue of the connection's own, so they never
-// hold a thread of the cooperative pool.
+// A connection for asynchronous code: a serial queue of its own does the waiting, so no thread of the cooperative pool is
+// ever held.
 import CPostgres
 import Dispatch
 import Logging
+import ServerLinks
 import Synchronization
 
 /// Statements run one after the other, in the order in which they are sent. Cancelling the task that waits cancels the
@@ -11,44 +12,39 @@ package final class PostgresConnection: Sendable {
     private let queue: DispatchQueue
     /// Touched on `queue` only.
     private nonisolated(unsafe) var handle: PostgresHandle?
-    private let cancel: Mutex<Cancel>
+    private let waker: Waker
     private let broken = Atomic<Bool>(false)
     private let transactionIsOpen = Atomic<Bool>(false)
 
-    private struct Cancel: @unchecked Sendable {
-        /// A PGcancel, which libpq allows any thread to use.
-        var pointer: OpaquePointer?
-    }
-
-    /// - Throws: `PostgresError` of kind `.connection` when no connection can be made.
+    /// - Throws: `PostgresError` of kind `.connection` or `.authentication` when no connection can be made.
     package static func connect(
         _ configuration: PostgresConfiguration, logger: Logger? = nil
     ) async throws(PostgresError) -> PostgresConnection {
         let queue = DispatchQueue(label: "postgres")
-        let opened: Result<PostgresConnection, PostgresError> = await withCheckedContinuation { continuation in
-            queue.async {
-                do throws(PostgresError) {
-                    let handle = try PostgresHandle(configuration, logger: logger)
-                    continuation.resume(returning: .success(PostgresConnection(queue: queue, handle: handle)))
-                } catch {
-                    continuation.resume(returning: .failure(error))
+        let waker = Waker()
+        let opened: Result<PostgresConnection, PostgresError> = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                queue.async {
+                    do throws(PostgresError) {
+                        let handle = try PostgresHandle(configuration, logger: logger, waker: waker)
+                        waker.clear()
+                        let connection = PostgresConnection(queue: queue, handle: handle, waker: waker)
+                        continuation.resume(returning: .success(connection))
+                    } catch {
+                        continuation.resume(returning: .failure(error))
+                    }
                 }
             }
+        } onCancel: {
+            waker.wake()
         }
         return try opened.get()
     }
 
-    private init(queue: DispatchQueue, handle: PostgresHandle) {
+    private init(queue: DispatchQueue, handle: PostgresHandle, waker: Waker) {
         self.queue = queue
         self.handle = handle
-        cancel = Mutex(Cancel(pointer: handle.makeCancel()))
-    }
-
-    deinit {
-        cancel.withLock { cancel in
-            PQfreeCancel(cancel.pointer)
-            cancel.pointer = nil
-        }
+        self.waker = waker
     }
 
     /// True when the server is gone; every further call fails.
@@ -57,10 +53,12 @@ package final class PostgresConnection: Sendable {
     /// True between BEGIN and its end, as of the last statement; such a connection must not serve somebody else.
     package var isInTransaction: Bool { transactionIsOpen.load(ordering: .relaxed) }
 
+    /// - Parameter seconds: how long the answer may take; nil is what the configuration says. After that the statement is
+    ///   cancelled, the connection dropped, and the error of kind `.connection`.
     package func query(
-        _ sql: SQL, _ binds: [(any PostgresBindable)?] = []
+        _ sql: SQL, _ binds: [(any PostgresBindable)?] = [], within seconds: Double? = nil
     ) async throws(PostgresError) -> PostgresRows {
-        try await perform { handle throws(PostgresError) in try handle.query(sql, binds) }
+        try await perform { handle throws(PostgresError) in try handle.query(sql, binds, within: seconds) }
     }
 
     /// Runs several statements without values; inside a transaction unless the text says otherwise.
@@ -68,10 +66,43 @@ package final class PostgresConnection: Sendable {
         try await perform { handle throws(PostgresError) in try handle.script(sql) }
     }
 
-    /// `COPY … FROM STDIN` in text format.
+    /// `COPY … FROM STDIN` in text format. The rows are asked for one after the other while the server takes those before:
+    /// never more than a piece of them is in memory. An error of theirs takes back what was copied.
     /// - Returns: rows copied.
-    package func copyIn(_ sql: SQL, rows: [[String?]]) async throws(PostgresError) -> Int {
-        try await perform { handle throws(PostgresError) in try handle.copyIn(sql, rows: rows) }
+    package func copyIn<Rows: AsyncSequence>(
+        _ sql: SQL, rows: Rows
+    ) async throws -> Int where Rows.Element == [String?] {
+        var rows = rows.makeAsyncIterator()
+        return try await copyIn(sql) { try await rows.next(isolation: #isolation) }
+    }
+
+    package func copyIn(_ sql: SQL, rows: some Sequence<[String?]>) async throws -> Int {
+        var rows = rows.makeIterator()
+        return try await copyIn(sql) { rows.next() }
+    }
+
+    private func copyIn(_ sql: SQL, next: () async throws -> [String?]?) async throws -> Int {
+        try await perform { handle throws(PostgresError) in try handle.beginCopy(sql) }
+        do {
+            var text = CopyText()
+            while let row = try await next() {
+                text.append(row)
+                if text.isFull { try await put(text.take()) }
+            }
+            try await put(text.take())
+        } catch {
+            // The server answers the end with the reason given here, and what went wrong first is what counts.
+            _ = try? await perform(isCancellable: false) { handle throws(PostgresError) in
+                try handle.endCopy(failing: "the rows ended with an error")
+            }
+            throw error
+        }
+        return try await perform { handle throws(PostgresError) in try handle.endCopy() }
+    }
+
+    private func put(_ bytes: [UInt8]) async throws(PostgresError) {
+        guard !bytes.isEmpty else { return }
+        try await perform { handle throws(PostgresError) in try handle.putCopy(bytes) }
     }
 
     /// Runs `body` inside BEGIN and COMMIT; any error rolls back. A statement that failed inside fails the whole, also when
@@ -120,26 +151,29 @@ package final class PostgresConnection: Sendable {
         isCancellable: Bool = true, _ body: @escaping @Sendable (PostgresHandle) throws(PostgresError) -> Value
     ) async throws(PostgresError) -> Value {
         // Set before the statement is sent: a task that is already cancelled sends nothing.
-        let isCancelled = CancelFlag()
+        let cancellation = Cancellation()
         let result: Result<Value, PostgresError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 queue.async { [self] in
-                    continuation.resume(returning: run(body, isCancelled))
+                    continuation.resume(returning: run(body, cancellation))
                 }
             }
         } onCancel: {
-            if isCancellable { isCancelled.set { self.cancelStatement() } }
+            // Only a word to the queue's thread, which asks the server.
+            if isCancellable { cancellation.request { self.waker.wake() } }
         }
         return try result.get()
     }
 
     private func run<Value>(
-        _ body: (PostgresHandle) throws(PostgresError) -> Value, _ isCancelled: CancelFlag
+        _ body: (PostgresHandle) throws(PostgresError) -> Value, _ cancellation: Cancellation
     ) -> Result<Value, PostgresError> {
         guard let handle else { return .failure(PostgresError(kind: .connection, message: "the connection is closed")) }
-        guard isCancelled.begin() else { return .failure(PostgresError(kind: .cancelled, message: "cancelled")) }
+        guard cancellation.begin() else { return .failure(PostgresError(kind: .cancelled, message: "cancelled")) }
         defer {
-            isCancelled.end()
+            cancellation.end()
+            // A wake that came after the last look was for this statement, not for the next.
+            waker.clear()
             transactionIsOpen.store(handle.transactionStatus != PQTRANS_IDLE, ordering: .relaxed)
         }
         do throws(PostgresError) {
@@ -149,17 +183,10 @@ package final class PostgresConnection: Sendable {
             return .failure(error)
         }
     }
-
-    private func cancelStatement() {
-        cancel.withLock { cancel in
-            var reason = [CChar](repeating: 0, count: 256)
-            _ = PQcancel(cancel.pointer, &reason, Int32(reason.count))
-        }
-    }
 }
 
 /// Lets a cancellation hit its own statement only: not the one before it on the connection, nor the one after.
-private final class CancelFlag: Sendable {
+private final class Cancellation: Sendable {
     private enum Phase { case waiting, running, over, cancelled }
     private let phase = Mutex(Phase.waiting)
 
@@ -173,9 +200,9 @@ private final class CancelFlag: Sendable {
 
     func end() { phase.withLock { $0 = .over } }
 
-    func set(_ cancel: () -> Void) {
+    func request(_ wake: () -> Void) {
         phase.withLock { phase in
-            if phase == .running { cancel() }
+            if phase == .running { wake() }
             if phase == .waiting { phase = .cancelled }
         }
     }

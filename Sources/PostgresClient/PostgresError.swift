@@ -3,8 +3,11 @@ import CPostgres
 
 package struct PostgresError: Error, Sendable {
     package enum Kind: Sendable, Equatable {
-        /// The connection is gone or could not be made.
+        /// The connection is gone or could not be made, or an answer did not come in time: whether the statement took effect
+        /// is unknown.
         case connection
+        /// The server refuses the user or the password; waiting alone does not mend it.
+        case authentication
         /// The same statement may succeed when it is sent again.
         case retriable
         case permanent
@@ -56,6 +59,7 @@ package struct PostgresError: Error, Sendable {
         default:
             switch sqlState.prefix(2) {
             case "08": .connection
+            case "28": .authentication
             case "53": .retriable
             default: .permanent
             }

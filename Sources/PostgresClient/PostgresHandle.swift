@@ -1,82 +1,70 @@
-// One PGconn, used by one thread at a time; its calls block. `PostgresConnection` puts it behind a queue; the heartbeat
+// One PGconn, used by one thread at a time. Its calls block that thread, but never longer than they are allowed to: libpq
+// is driven without blocking, and every wait has a deadline. `PostgresConnection` puts it behind a queue; the heartbeat
 // uses it as it is, from its own thread.
 import CPostgres
 import Glibc
 import Logging
+import ServerLinks
 
 /// A blocking connection.
 package final class PostgresHandle {
-    private let connection: OpaquePointer
+    let connection: OpaquePointer
+    /// Ends the wait for an answer, by cancelling the statement.
+    private let waker: Waker?
+    private let notices: NoticeLog
+    private let answerTimeout: Double?
+    /// An answer did not come in time: what the server does next is nobody's business here.
+    private var isDropped = false
 
-    /// - Throws: `PostgresError` of kind `.connection` when no connection can be made.
-    package init(_ configuration: PostgresConfiguration, logger: Logger? = nil) throws(PostgresError) {
-        let keywords = configuration.keywords
-        let opened = Self.withCStrings(keywords.map(\.0)) { names in
-            Self.withCStrings(keywords.map(\.1)) { values in PQconnectdbParams(names, values, 0) }
-        }
-        guard let opened else { throw PostgresError(kind: .connection, message: "no memory for a connection") }
-        guard PQstatus(opened) == CONNECTION_OK else {
-            let message = String(cString: PQerrorMessage(opened))
-            PQfinish(opened)
-            throw PostgresError(
-                kind: .connection, message: "PostgreSQL can't be reached: " + message.trimmingSuffix(while: \.isNewline)
-            )
-        }
-        connection = opened
-        PQsetNoticeProcessor(opened, { _, _ in }, nil)
+    /// - Parameter waker: its wake cancels the statement that runs, or the connecting.
+    /// - Throws: `PostgresError` of kind `.connection` or `.authentication` when no connection can be made.
+    package init(
+        _ configuration: PostgresConfiguration, logger: Logger? = nil, waker: Waker? = nil
+    ) throws(PostgresError) {
+        connection = try Self.open(configuration, waker)
+        self.waker = waker
+        notices = NoticeLog(logger: logger)
+        answerTimeout = configuration.answerTimeout
+        PQsetNoticeReceiver(connection, NoticeLog.receiver, Unmanaged.passUnretained(notices).toOpaque())
+        PQsetnonblocking(connection, 1)
     }
 
     deinit { PQfinish(connection) }
 
     /// Runs one statement with its values and waits for the answer.
-    package func query(_ sql: SQL, _ binds: [(any PostgresBindable)?] = []) throws(PostgresError) -> PostgresRows {
+    /// - Parameter seconds: how long the answer may take; nil is what the configuration says.
+    package func query(
+        _ sql: SQL, _ binds: [(any PostgresBindable)?] = [], within seconds: Double? = nil
+    ) throws(PostgresError) -> PostgresRows {
         let texts = binds.map { $0?.postgresText }
         if let place = texts.firstIndex(where: { $0?.utf8.contains(0) ?? false }) {
             throw PostgresError(
                 kind: .permanent, sqlState: "22021",
                 message: "parameter $\(place + 1): PostgreSQL's text can't hold a NUL byte")
         }
-        let result = Self.withCStrings(texts) { values in
-            PQexecParams(connection, sql.text, Int32(texts.count), nil, values, nil, nil, 0)
+        try checkUsable()
+        let isSent = withCStrings(texts) { values in
+            PQsendQueryParams(connection, sql.text, Int32(texts.count), nil, values, nil, nil, 0)
         }
-        return PostgresRows(result: try check(result))
+        guard isSent == 1 else { throw failure() }
+        return PostgresRows(result: try answer(Deadline(in: seconds ?? answerTimeout)))
     }
 
     /// Runs several statements without values (a migration).
-    package func script(_ sql: SQL) throws(PostgresError) { _ = try check(PQexec(connection, sql.text)) }
-
-    /// `COPY … FROM STDIN` in text format.
-    /// - Returns: rows copied.
-    package func copyIn(_ sql: SQL, rows: some Sequence<[String?]>) throws(PostgresError) -> Int {
-        _ = try check(PQexec(connection, sql.text))
-        var buffer: [UInt8] = []
-        func flush() throws(PostgresError) {
-            let status = buffer.withUnsafeBytes { bytes in
-                PQputCopyData(connection, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(bytes.count))
-            }
-            guard status == 1 else { throw failure() }
-            buffer.removeAll(keepingCapacity: true)
-        }
-        for row in rows {
-            Self.appendCopyLine(row, to: &buffer)
-            if buffer.count > 1 << 16 { try flush() }
-        }
-        if !buffer.isEmpty { try flush() }
-        guard PQputCopyEnd(connection, nil) == 1 else { throw failure() }
-        let rows = PostgresRows(result: try check(PQgetResult(connection)))
-        while let rest = PQgetResult(connection) { PQclear(rest) }
-        return rows.affected
+    package func script(_ sql: SQL) throws(PostgresError) {
+        try checkUsable()
+        guard PQsendQuery(connection, sql.text) == 1 else { throw failure() }
+        _ = try answer(Deadline(in: answerTimeout))
     }
 
     // MARK: For PostgresConnection and PostgresListener
 
-    var isBroken: Bool { PQstatus(connection) != CONNECTION_OK }
+    var isBroken: Bool { isDropped || PQstatus(connection) != CONNECTION_OK }
 
     /// `PQTRANS_UNKNOWN` when the connection is broken.
-    var transactionStatus: PGTransactionStatusType { PQtransactionStatus(connection) }
-
-    /// What another thread needs to cancel the statement that runs; to be freed with `PQfreeCancel`.
-    func makeCancel() -> OpaquePointer? { PQgetCancel(connection) }
+    var transactionStatus: PGTransactionStatusType {
+        isDropped ? PQTRANS_UNKNOWN : PQtransactionStatus(connection)
+    }
 
     var socket: Int32 { PQsocket(connection) }
 
@@ -93,54 +81,115 @@ package final class PostgresHandle {
         return notifications
     }
 
-    // MARK: Results
+    // MARK: COPY
 
-    /// The result, cleared when the box goes.
-    private func check(_ result: OpaquePointer?) throws(PostgresError) -> ResultBox {
-        guard let result else { throw failure() }
-        let box = ResultBox(pointer: result)
-        switch PQresultStatus(result) {
-        case PGRES_TUPLES_OK, PGRES_COMMAND_OK, PGRES_COPY_IN: return box
-        case PGRES_EMPTY_QUERY: throw PostgresError(kind: .permanent, message: "the statement is empty")
+    /// Begins a `COPY … FROM STDIN`.
+    func beginCopy(_ sql: SQL) throws(PostgresError) {
+        try checkUsable()
+        guard PQsendQuery(connection, sql.text) == 1 else { throw failure() }
+        let deadline = Deadline(in: answerTimeout)
+        try finishSending(deadline)
+        let box = try nextResult(deadline)
+        guard let box, PQresultStatus(box.pointer) == PGRES_COPY_IN else {
+            let failure = box.flatMap(error(of:))
+            _ = try answer(deadline)
+            throw failure ?? PostgresError(kind: .permanent, message: "not a COPY … FROM STDIN")
+        }
+    }
+
+    /// Returns when the server's side has taken the bytes over, so that no more than one piece is in memory.
+    func putCopy(_ bytes: [UInt8]) throws(PostgresError) {
+        let status = bytes.withUnsafeBytes { bytes in
+            PQputCopyData(connection, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(bytes.count))
+        }
+        guard status == 1 else { throw failure() }
+        try finishSending(Deadline(in: answerTimeout))
+    }
+
+    /// - Parameter reason: tells the server to take nothing of it; the error that it answers with is thrown.
+    /// - Returns: rows copied.
+    func endCopy(failing reason: String? = nil) throws(PostgresError) -> Int {
+        guard PQputCopyEnd(connection, reason) == 1 else { throw failure() }
+        return PostgresRows(result: try answer(Deadline(in: answerTimeout))).affected
+    }
+
+    // MARK: Answers
+
+    /// The last result of what was sent, once the server is ready for the next statement.
+    /// - Throws: the first error among the results.
+    private func answer(_ deadline: Deadline) throws(PostgresError) -> ResultBox {
+        try finishSending(deadline)
+        var last: ResultBox?
+        var failure: PostgresError?
+        while let box = try nextResult(deadline) {
+            failure = failure ?? error(of: box)
+            last = box
+        }
+        if let failure { throw failure }
+        guard let last else { throw self.failure() }
+        return last
+    }
+
+    private func finishSending(_ deadline: Deadline) throws(PostgresError) {
+        while true {
+            switch PQflush(connection) {
+            case 0: return
+            case 1: try wait(writing: true, deadline)
+            default: throw failure()
+            }
+        }
+    }
+
+    private func nextResult(_ deadline: Deadline) throws(PostgresError) -> ResultBox? {
+        while PQisBusy(connection) == 1 { try wait(writing: false, deadline) }
+        return PQgetResult(connection).map { ResultBox(pointer: $0) }
+    }
+
+    /// Waits for the socket and takes what it has; a wake cancels the statement on the server.
+    private func wait(writing: Bool, _ deadline: Deadline) throws(PostgresError) {
+        switch SocketWait.wait(for: socket, writing: writing, waker: waker, until: deadline) {
+        case .ready(let isReadable):
+            // A server that has something to say takes nothing more until it is heard.
+            if isReadable, PQconsumeInput(connection) != 1 { throw failure() }
+        case .woken:
+            waker?.clear()
+            guard StatementCancel(connection)?.run(within: 5) ?? false else {
+                throw drop("the statement could not be cancelled within 5 s")
+            }
+        case .timedOut:
+            // The statement would run on, for nobody.
+            StatementCancel(connection)?.start()
+            throw drop("no answer in time")
+        }
+    }
+
+    private func drop(_ reason: String) -> PostgresError {
+        isDropped = true
+        // Ends a wait for the connection's last bytes, too.
+        shutdown(socket, Int32(SHUT_RDWR))
+        return PostgresError(kind: .connection, message: "PostgreSQL: \(reason); the connection is given up")
+    }
+
+    private func checkUsable() throws(PostgresError) {
+        guard !isBroken else { throw PostgresError(kind: .connection, message: "the connection is lost") }
+    }
+
+    /// nil for a result that is none.
+    private func error(of box: ResultBox) -> PostgresError? {
+        switch PQresultStatus(box.pointer) {
+        case PGRES_TUPLES_OK, PGRES_COMMAND_OK, PGRES_COPY_IN: return nil
+        case PGRES_EMPTY_QUERY: return PostgresError(kind: .permanent, message: "the statement is empty")
         default:
-            let error = PostgresError(result: result)
-            throw isBroken
-                ? PostgresError(kind: .connection, sqlState: error.sqlState, message: error.message) : error
+            let error = PostgresError(result: box.pointer)
+            guard PQstatus(connection) == CONNECTION_OK else {
+                return PostgresError(kind: .connection, sqlState: error.sqlState, message: error.message)
+            }
+            return error
         }
     }
 
     private func failure() -> PostgresError {
-        PostgresError(
-            kind: isBroken ? .connection : .permanent,
-            message: String(cString: PQerrorMessage(connection)).trimmingSuffix(while: \.isNewline))
-    }
-
-    private static func appendCopyLine(_ row: [String?], to buffer: inout [UInt8]) {
-        for (index, value) in row.enumerated() {
-            if index > 0 { buffer.append(UInt8(ascii: "\t")) }
-            guard let value else {
-                buffer.append(contentsOf: Array("\\N".utf8))
-                continue
-            }
-            for byte in value.utf8 {
-                switch byte {
-                case UInt8(ascii: "\\"): buffer.append(contentsOf: Array("\\\\".utf8))
-                case UInt8(ascii: "\n"): buffer.append(contentsOf: Array("\\n".utf8))
-                case UInt8(ascii: "\r"): buffer.append(contentsOf: Array("\\r".utf8))
-                case UInt8(ascii: "\t"): buffer.append(contentsOf: Array("\\t".utf8))
-                default: buffer.append(byte)
-                }
-            }
-        }
-        buffer.append(UInt8(ascii: "\n"))
-    }
-
-    private static func withCStrings<Result>(
-        _ strings: [String?], _ body: ([UnsafePointer<CChar>?]) -> Result
-    ) -> Result {
-        let copies = strings.map { $0.map { strdup($0)! } }
-        defer { copies.forEach { free($0) } }
-        return body(copies.map { $0.map { UnsafePointer($0) } } + [nil])
+        PostgresError(kind: isBroken ? .connection : .permanent, message: firstLine(PQerrorMessage(connection)))
     }
 }
 
@@ -155,10 +204,12 @@ extension PostgresRows {
     init(result: ResultBox) { self.init(result: result.pointer) }
 }
 
-extension String {
-    fileprivate func trimmingSuffix(while matches: (Character) -> Bool) -> String {
-        var end = endIndex
-        while end > startIndex, matches(self[index(before: end)]) { end = index(before: end) }
-        return String(self[..<end])
-    }
+func withCStrings<Result>(_ strings: [String?], _ body: ([UnsafePointer<CChar>?]) -> Result) -> Result {
+    let copies = strings.map { $0.map { strdup($0)! } }
+    defer { copies.forEach { free($0) } }
+    return body(copies.map { $0.map { UnsafePointer($0) } } + [nil])
+}
+
+func firstLine(_ text: UnsafePointer<CChar>) -> String {
+    String(String(cString: text).prefix { !$0.isNewline })
 }

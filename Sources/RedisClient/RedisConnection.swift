@@ -14,7 +14,7 @@ package final class RedisConnection: Sendable {
 
     /// Sends commands in one go.
     /// - Returns: one reply for each; a server's error is a reply, too.
-    package func send(_ commands: [[String]]) async throws(RedisError) -> [RedisReply] {
+    package func send(_ commands: [[any RedisBindable]]) async throws(RedisError) -> [RedisReply] {
         let result: Result<[RedisReply], RedisError> = await withCheckedContinuation { continuation in
             queue.async { [self] in
                 do throws(RedisError) {
@@ -37,9 +37,9 @@ package final class RedisConnection: Sendable {
     }
 
     /// Sends one command; a server's error is thrown.
-    package func send(_ command: [String]) async throws(RedisError) -> RedisReply {
+    package func send(_ command: [any RedisBindable]) async throws(RedisError) -> RedisReply {
         let reply = try await send([command])[0]
-        if case .error(let message) = reply { throw .server(message) }
+        if case .error(let message) = reply { throw RedisError(server: message) }
         return reply
     }
 }

@@ -4,6 +4,7 @@ import Glibc
 
 final class RedisHandle {
     private let context: UnsafeMutablePointer<redisContext>
+    private let timeout: Double
 
     /// Connects, authenticates and selects the database.
     init(_ configuration: RedisConfiguration) throws(RedisError) {
@@ -17,6 +18,7 @@ final class RedisHandle {
             }
         guard let opened else { throw .connection("no memory for a connection") }
         context = opened
+        timeout = configuration.timeout
         guard opened.pointee.err == 0 else { throw failure() }
         redisSetTimeout(opened, limit)
         // On a Unix socket it would be an error.
@@ -32,19 +34,22 @@ final class RedisHandle {
     var socket: Int32 { context.pointee.fd }
 
     /// Sends commands in one go and reads their answers. A server's error is an answer like another.
-    func send(_ commands: [[String]]) throws(RedisError) -> [RedisReply] {
+    func send(_ commands: [[any RedisBindable]]) throws(RedisError) -> [RedisReply] {
         for command in commands { try append(command) }
         var replies: [RedisReply] = []
         for _ in commands { replies.append(try read()) }
         return replies
     }
 
-    func append(_ command: [String]) throws(RedisError) {
+    func append(_ command: [any RedisBindable]) throws(RedisError) {
         // All words in one buffer, with their lengths: a word may hold any byte, NUL too.
-        let lengths = command.map { $0.utf8.count }
         var bytes: [CChar] = []
-        bytes.reserveCapacity(lengths.reduce(1, +))
-        for word in command { bytes.append(contentsOf: word.utf8.lazy.map { CChar(bitPattern: $0) }) }
+        var lengths: [Int] = []
+        for word in command {
+            let word = word.redisBytes
+            lengths.append(word.count)
+            bytes.append(contentsOf: word.lazy.map { CChar(bitPattern: $0) })
+        }
         bytes.append(0)
         let status = bytes.withUnsafeBufferPointer { bytes in
             var start = bytes.baseAddress!
@@ -66,6 +71,14 @@ final class RedisHandle {
         return RedisReply(pointer.assumingMemoryBound(to: redisReply.self))
     }
 
+    /// Writes the commands that were appended.
+    func flush() throws(RedisError) {
+        var isDone: Int32 = 0
+        while isDone == 0 {
+            guard Self.withoutSIGPIPE({ redisBufferWrite(context, &isDone) }) == REDIS_OK else { throw failure() }
+        }
+    }
+
     /// Reads what has arrived, once the socket is readable.
     func readArrived() throws(RedisError) -> [RedisReply] {
         guard redisBufferRead(context) == REDIS_OK else { throw failure() }
@@ -84,10 +97,10 @@ final class RedisHandle {
         }
     }
 
-    private func expectOK(_ command: [String]) throws(RedisError) {
+    private func expectOK(_ command: [any RedisBindable]) throws(RedisError) {
         switch try send([command])[0] {
         case .status: return
-        case .error(let message): throw .server(message)
+        case .error(let message): throw RedisError(server: message)
         case let other: throw .unexpectedReply("\(other)")
         }
     }
@@ -113,6 +126,8 @@ final class RedisHandle {
     }
 
     private func failure() -> RedisError {
+        // hiredis hands the time-out of the socket through as it comes.
+        if context.pointee.err == REDIS_ERR_IO, errno == EAGAIN { return .connection("no answer within \(timeout) s") }
         let text = withUnsafeBytes(of: context.pointee.errstr) { bytes in
             String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
         }

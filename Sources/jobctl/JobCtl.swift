@@ -1,6 +1,7 @@
 // jobctl: people's and scripts' way to Millrace. Friendly output by default, `--json` on every command, and exit codes
 // that scripts can use (see `Connection.swift`).
 import ArgumentParser
+import Foundation
 
 @main
 struct JobCtl: AsyncParsableCommand {
@@ -21,4 +22,20 @@ struct JobCtl: AsyncParsableCommand {
             CommandGroup(name: "Fleet", subcommands: [Model.self, Workers.self, Queues.self]),
         ]
     )
+
+    /// As ArgumentParser's own, with exit codes that tell what is wrong.
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            guard let code = ExitCode(of: error) else { exit(withError: error) }
+            FileHandle.standardError.write(Data("Error: \(error)\n".utf8))
+            exit(withError: code)
+        }
+    }
 }

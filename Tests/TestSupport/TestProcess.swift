@@ -89,6 +89,8 @@ package final class TestRedis: @unchecked Sendable {
         process = nil
     }
 
+    package func signal(_ number: Int32) { process?.signal(number) }
+
     package func remove() async {
         await stop()
         try? FileManager.default.removeItem(atPath: folder)

@@ -44,6 +44,7 @@ struct InferenceWorker: AsyncParsableCommand {
         let addresses = try ServerAddresses(home: MillraceHome())
         let database = try PostgresConfiguration(url: addresses.database, applicationName: "millrace-worker")
         let pool = PostgresPool(database, size: 4, logger: logger)
+        guard await DatabaseGate(pool: pool, logger: logger).pass() else { return await pool.close() }
         let store = PostgresJobStore(pool: pool)
         let signals = QueueSignals(database, logger: logger)
         let redis = RedisConnection(try RedisConfiguration(url: addresses.redis))

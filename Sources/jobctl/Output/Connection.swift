@@ -15,6 +15,8 @@ extension CommonOptions {
         let configuration = try PostgresConfiguration(url: addresses.database, applicationName: "jobctl")
         let pool = PostgresPool(configuration, size: 2, logger: Self.logger)
         do {
+            // An absent server is told as such, before any statement is blamed.
+            try await pool.connect()
             let value = try await body(PostgresJobStore(pool: pool))
             await pool.close()
             return value
@@ -39,8 +41,23 @@ extension CommonOptions {
     }()
 }
 
-/// Exit codes beside 0 (done), 1 (an error) and 64 (wrong usage).
+/// Exit codes beside 0 (done), 1 (an error) and 64 (wrong usage); the large ones are those of sysexits.h.
 extension ExitCode {
     /// A job that was waited for did not succeed.
     static let jobNotSucceeded = ExitCode(2)
+    /// A server can't be reached, or no server is known: trying later may help.
+    static let unavailable = ExitCode(69)
+    /// A server refuses the user or the password.
+    static let notPermitted = ExitCode(77)
+
+    /// The code of an error that commands throw; nil for those that ArgumentParser knows better.
+    init?(of error: any Error) {
+        switch error {
+        case let error as PostgresError where error.kind == .authentication: self = .notPermitted
+        case let error as PostgresError where error.kind == .connection: self = .unavailable
+        case RedisError.authentication: self = .notPermitted
+        case RedisError.connection, StoreError.unavailable, SettingsError.notRunning: self = .unavailable
+        default: return nil
+        }
+    }
 }

@@ -32,6 +32,7 @@ enum Shell {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_adddup2(&actions, log, 1)
         posix_spawn_file_actions_adddup2(&actions, log, 2)
+        keepDescriptors()
 
         let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }.map { "\($0)=\($1)" }
         var process = pid_t()
@@ -48,6 +49,14 @@ enum Shell {
             throw CommandFailure(command: program, status: status & 0x7F == 0 ? status >> 8 : status, output: output)
         }
         return output
+    }
+
+    /// A daemon that inherits somebody's pipe or lock would hold it for as long as it lives.
+    private static func keepDescriptors() {
+        let open = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+        for descriptor in open.compactMap(Int32.init) where descriptor > 2 {
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        }
     }
 
     private static func withCStrings<Result>(
