@@ -79,7 +79,6 @@ BEGIN
             WHEN 'seed' THEN millrace.input_error(input, field, 'integer', -9223372036854775808, 9223372036854775807)
             WHEN 'stop' THEN millrace.stop_error(input -> field)
             WHEN 'logprobs' THEN CASE WHEN jsonb_typeof(input -> field) <> 'boolean' THEN millrace.input_error(input, field, 'integer', 0, 20) END
-            WHEN 'stream' THEN millrace.input_error(input, field, 'boolean', 0, 0)
             WHEN 'ignore_eos' THEN millrace.input_error(input, field, 'boolean', 0, 0)
             ELSE format('input.%s: unknown field', left(field, 60))
         END;
@@ -175,7 +174,8 @@ BEGIN
     IF arrived IS NOT NULL THEN
         INSERT INTO millrace.queues (queue) SELECT unnest(arrived) EXCEPT SELECT queue FROM millrace.queues
         ON CONFLICT DO NOTHING;
-        PERFORM millrace.notify_ready(arrived);
+        -- Jobs for later wake nobody now.
+        PERFORM millrace.notify_ready(array_agg(DISTINCT queue)) FROM inserted WHERE run_at <= now() HAVING count(*) > 0;
     END IF;
     RETURN NULL;
 END

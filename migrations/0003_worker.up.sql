@@ -30,7 +30,9 @@ RETURNS TABLE (job_id bigint, run_token bigint, kind text, model text, input jso
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 #variable_conflict use_column
 BEGIN
-    IF NOT EXISTS (SELECT FROM millrace.workers w WHERE w.id = worker AND NOT w.lost) THEN
+    -- The lock keeps rescue from taking this worker for one without leases while the claim is under way; beats pass it.
+    PERFORM FROM millrace.workers w WHERE w.id = worker AND NOT w.lost FOR KEY SHARE;
+    IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'MR001', MESSAGE = 'worker: not registered or found dead';
     END IF;
     RETURN QUERY
@@ -203,36 +205,58 @@ RETURNS TABLE (job_id bigint, cancel_requested boolean) LANGUAGE sql SET search_
 $$;
 COMMENT ON FUNCTION millrace.report_progress IS 'Stores what running jobs have so far.';
 
--- Bounded: one dead worker and at most that many of its leases per call, so that a claim or a tick is never long.
+-- Bounded: at most that many leases per call, so that a tick is never long. Workers that claim at this moment are skipped.
 CREATE FUNCTION millrace.rescue(maximum integer)
 RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
-    dead uuid;
+    dead uuid[];
     ended millrace.ended_attempt[];
 BEGIN
-    SELECT id INTO dead FROM millrace.workers
-    WHERE lost OR beat_at < clock_timestamp() - millrace.worker_timeout()
-    ORDER BY beat_at LIMIT 1 FOR UPDATE SKIP LOCKED;
+    SELECT array_agg(silent.id) INTO dead FROM (
+        SELECT id FROM millrace.workers WHERE lost OR beat_at < clock_timestamp() - millrace.worker_timeout()
+        FOR UPDATE SKIP LOCKED) AS silent;
     IF dead IS NULL THEN RETURN 0; END IF;
-    UPDATE millrace.workers SET lost = true WHERE id = dead AND NOT lost;
+    UPDATE millrace.workers SET lost = true WHERE id = ANY (dead) AND NOT lost;
     WITH held AS (
         DELETE FROM millrace.leases l
-        WHERE l.job_id = ANY (ARRAY(SELECT job_id FROM millrace.leases WHERE worker_id = dead ORDER BY job_id LIMIT maximum FOR UPDATE))
+        WHERE l.job_id = ANY (ARRAY(SELECT job_id FROM millrace.leases WHERE worker_id = ANY (dead) ORDER BY job_id LIMIT maximum FOR UPDATE))
         RETURNING l.*
     )
     SELECT array_agg(ROW(h.job_id, h.run_token, h.worker_id, h.claimed_at, j.attempt, 'lost',
                millrace.state_after('lost', h.cancel_requested, j.attempt, j.max_attempts, 0),
                NULL, jsonb_build_object('code', 'worker_lost', 'message', 'the worker that ran the job died'), NULL, 0)::millrace.ended_attempt)
     INTO ended FROM held h JOIN millrace.jobs j ON j.id = h.job_id;
-    IF ended IS NULL THEN
-        DELETE FROM millrace.workers WHERE id = dead;
-        RETURN 0;
-    END IF;
+    -- Without a row a worker is as dead as with one that says lost.
+    DELETE FROM millrace.workers w
+    WHERE w.id = ANY (dead) AND NOT EXISTS (SELECT FROM millrace.leases l WHERE l.worker_id = w.id);
+    IF ended IS NULL THEN RETURN 0; END IF;
     PERFORM millrace.settle(ended);
     RETURN cardinality(ended);
 END
 $$;
-COMMENT ON FUNCTION millrace.rescue IS 'Takes the jobs of a dead worker back; answers how many.';
+COMMENT ON FUNCTION millrace.rescue IS 'Takes the jobs of dead workers back; answers how many.';
+
+-- The answer to a claim can be lost on its way: the worker lives, so nobody would ever rescue these leases.
+CREATE FUNCTION millrace.hand_back_unknown(worker uuid, known bigint[])
+RETURNS SETOF bigint LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    ended millrace.ended_attempt[];
+BEGIN
+    -- The claim itself may still be under way.
+    PERFORM FROM millrace.workers WHERE id = worker FOR UPDATE;
+    WITH held AS (
+        DELETE FROM millrace.leases l WHERE l.worker_id = worker AND l.run_token <> ALL (known) RETURNING l.*
+    )
+    SELECT array_agg(ROW(h.job_id, h.run_token, h.worker_id, h.claimed_at, j.attempt, 'released',
+               millrace.state_after('released', h.cancel_requested, j.attempt, j.max_attempts, 0),
+               NULL, NULL, NULL, 0)::millrace.ended_attempt)
+    INTO ended FROM held h JOIN millrace.jobs j ON j.id = h.job_id;
+    IF ended IS NULL THEN RETURN; END IF;
+    PERFORM millrace.settle(ended);
+    RETURN QUERY SELECT e.job_id FROM unnest(ended) e;
+END
+$$;
+COMMENT ON FUNCTION millrace.hand_back_unknown IS 'Hands back, attempt refunded, what this worker holds beside the attempts that it knows of; answers with the jobs.';
 
 CREATE FUNCTION millrace.promote(maximum integer)
 RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog AS $$
@@ -256,25 +280,29 @@ END
 $$;
 COMMENT ON FUNCTION millrace.promote IS 'Puts jobs whose time has come in line; answers how many.';
 
--- A job that began in time is left alone; its row in deadlines goes when it ends.
+-- A job that has once begun is left alone, also when it waits for another attempt.
 CREATE FUNCTION millrace.expire(maximum integer)
 RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     due bigint[];
 BEGIN
     WITH late AS MATERIALIZED (
-        SELECT job_id FROM millrace.deadlines WHERE deadline <= clock_timestamp()
-        ORDER BY deadline, job_id LIMIT maximum FOR UPDATE SKIP LOCKED
+        SELECT d.job_id, j.started_at IS NOT NULL AS has_begun
+        FROM millrace.deadlines d JOIN millrace.jobs j ON j.id = d.job_id
+        WHERE d.deadline <= clock_timestamp()
+        ORDER BY d.deadline, d.job_id LIMIT maximum FOR UPDATE OF d SKIP LOCKED
     ), unready AS (
         DELETE FROM millrace.ready r WHERE r.job_id = ANY (ARRAY(
-            SELECT r.job_id FROM millrace.ready r WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM late)) FOR UPDATE SKIP LOCKED))
+            SELECT r.job_id FROM millrace.ready r
+            WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM late WHERE NOT has_begun)) FOR UPDATE SKIP LOCKED))
         RETURNING r.job_id
     ), unscheduled AS (
         DELETE FROM millrace.scheduled s WHERE s.job_id = ANY (ARRAY(
-            SELECT s.job_id FROM millrace.scheduled s WHERE s.job_id = ANY (ARRAY(SELECT job_id FROM late)) FOR UPDATE SKIP LOCKED))
+            SELECT s.job_id FROM millrace.scheduled s
+            WHERE s.job_id = ANY (ARRAY(SELECT job_id FROM late WHERE NOT has_begun)) FOR UPDATE SKIP LOCKED))
         RETURNING s.job_id
     ), begun AS (
-        DELETE FROM millrace.deadlines d USING late, millrace.leases l WHERE d.job_id = late.job_id AND l.job_id = d.job_id
+        DELETE FROM millrace.deadlines d USING late WHERE d.job_id = late.job_id AND late.has_begun
     )
     SELECT array_agg(job_id) INTO due FROM (SELECT job_id FROM unready UNION ALL SELECT job_id FROM unscheduled) AS missed;
     IF due IS NULL THEN RETURN 0; END IF;
@@ -290,6 +318,8 @@ COMMENT ON FUNCTION millrace.expire IS 'Ends jobs whose deadline passed before t
 CREATE FUNCTION millrace.unregister_worker(worker uuid)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
+    -- A claim of this worker that is still under way is waited for.
+    PERFORM FROM millrace.workers WHERE id = worker FOR UPDATE;
     IF EXISTS (SELECT FROM millrace.leases WHERE worker_id = worker) THEN
         UPDATE millrace.workers SET lost = true WHERE id = worker;
     ELSE

@@ -11,17 +11,24 @@ BEGIN
     IF owner IS NULL OR NOT (owner = session_user OR pg_has_role(session_user, 'millrace_admin', 'MEMBER')) THEN
         RAISE EXCEPTION USING ERRCODE = 'no_data_found', MESSAGE = format('id: there is no job %s', job);
     END IF;
-    -- A row that a claim holds at this moment is waited for, and is then a lease.
-    WITH unready AS (DELETE FROM millrace.ready WHERE job_id = job RETURNING job_id),
-         unscheduled AS (DELETE FROM millrace.scheduled WHERE job_id = job RETURNING job_id)
-    SELECT 'cancelled' INTO state_now FROM (SELECT FROM unready UNION ALL SELECT FROM unscheduled) AS waiting;
-    IF state_now IS NOT NULL THEN
-        PERFORM millrace.end_jobs(ARRAY[job], ARRAY['cancelled'], ARRAY[NULL]::jsonb[], ARRAY[NULL]::jsonb[], ARRAY[NULL]::jsonb[]);
-        RETURN state_now;
-    END IF;
-    UPDATE millrace.leases SET cancel_requested = true WHERE job_id = job;
-    IF FOUND THEN PERFORM pg_notify('millrace_cancel', job::text); END IF;
-    SELECT state INTO state_now FROM millrace.jobs WHERE id = job;
+    -- A row that a claim, a promotion or a completion holds at this moment is waited for; what the job became meanwhile
+    -- is found in the next round.
+    FOR round IN 1..100 LOOP
+        WITH unready AS (DELETE FROM millrace.ready WHERE job_id = job RETURNING job_id),
+             unscheduled AS (DELETE FROM millrace.scheduled WHERE job_id = job RETURNING job_id)
+        SELECT 'cancelled' INTO state_now FROM (SELECT FROM unready UNION ALL SELECT FROM unscheduled) AS waiting;
+        IF state_now IS NOT NULL THEN
+            PERFORM millrace.end_jobs(ARRAY[job], ARRAY['cancelled'], ARRAY[NULL]::jsonb[], ARRAY[NULL]::jsonb[], ARRAY[NULL]::jsonb[]);
+            RETURN state_now;
+        END IF;
+        UPDATE millrace.leases SET cancel_requested = true WHERE job_id = job;
+        IF FOUND THEN
+            PERFORM pg_notify('millrace_cancel', job::text);
+            RETURN 'running';
+        END IF;
+        SELECT state INTO state_now FROM millrace.jobs WHERE id = job;
+        EXIT WHEN state_now NOT IN ('ready', 'scheduled', 'running');
+    END LOOP;
     RETURN state_now;
 END
 $$;
@@ -41,7 +48,12 @@ BEGIN
             MESSAGE = format('id: job %s is %s; only failed, cancelled and expired jobs are tried again', job, found_job.state);
     END IF;
     IF found_job.unique_key IS NOT NULL THEN
-        INSERT INTO millrace.unique_keys (kind, unique_key, job_id) VALUES (found_job.kind, found_job.unique_key, job);
+        BEGIN
+            INSERT INTO millrace.unique_keys (kind, unique_key, job_id) VALUES (found_job.kind, found_job.unique_key, job);
+        EXCEPTION WHEN unique_violation THEN
+            RAISE EXCEPTION USING ERRCODE = 'unique_violation', SCHEMA = 'millrace', TABLE = 'jobs', COLUMN = 'unique_key',
+                MESSAGE = 'unique_key: an unfinished job of this kind has the same key', DETAIL = SQLERRM;
+        END;
     END IF;
     UPDATE millrace.jobs
     SET state = 'ready', result = NULL, usage = NULL, finished_at = NULL, deadline = NULL, run_at = now(),

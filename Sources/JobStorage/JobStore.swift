@@ -104,6 +104,12 @@ package protocol JobStore: Sendable {
     /// All or none; ids in the order of the jobs.
     func enqueue(_ jobs: [NewJob]) async throws(StoreError) -> [JobID]
     func job(_ id: JobID) async throws(StoreError) -> Job
+    /// States of those of the jobs that exist.
+    func states(of ids: [JobID]) async throws(StoreError) -> [JobID: JobState]
+    /// What a job that has not ended has so far; nil when nothing is stored.
+    func progress(of id: JobID) async throws(StoreError) -> JSONValue?
+    /// Attempts that brought no result, oldest first.
+    func attempts(of id: JobID) async throws(StoreError) -> [AttemptRecord]
     /// - Returns: the job's state afterwards; `running` means that the worker is told.
     func cancel(_ id: JobID) async throws(StoreError) -> JobState
     func retry(_ id: JobID) async throws(StoreError) -> JobState
@@ -117,10 +123,28 @@ package protocol JobStore: Sendable {
     /// Ends attempts, all in one transaction. A stale one changes nothing.
     /// - Returns: the jobs whose lease was still held, with their state afterwards.
     func complete(_ completions: [Completion]) async throws(StoreError) -> [JobID: JobState]
+    /// Hands back, attempt refunded, what the worker holds beside these attempts: jobs of a claim whose answer was lost.
+    /// To be called when no claim of the worker is under way.
+    /// - Returns: the jobs.
+    func handBack(of worker: WorkerID, except known: [RunToken]) async throws(StoreError) -> [JobID]
     /// - Returns: for each job still held, whether a client wants it stopped.
     func report(_ progress: [ProgressReport]) async throws(StoreError) -> [JobID: Bool]
     /// Takes jobs of dead workers back, puts due jobs in line, ends those that missed their deadline: `maximum` of each.
     func maintain(maximum: Int) async throws(StoreError) -> Maintenance
+
+    // MARK: Operators
+    func workers() async throws(StoreError) -> [WorkerSummary]
+    func queues() async throws(StoreError) -> [QueueSummary]
+    /// Nothing is claimed from a paused queue; what runs goes on.
+    func setPaused(_ isPaused: Bool, queue: String) async throws(StoreError)
+
+    // MARK: Registry of models
+    /// Adds a model, or gives a known name a new file.
+    func register(_ model: RegisteredModel) async throws(StoreError)
+    func models() async throws(StoreError) -> [RegisteredModel]
+    func model(_ name: String) async throws(StoreError) -> RegisteredModel?
+    /// - Returns: false when there is no such model.
+    func removeModel(_ name: String) async throws(StoreError) -> Bool
 
     // MARK: Publisher
     /// Hands over up to `maximum` events, oldest first; they are deleted when `publish` returns, and stay if it throws.

@@ -24,7 +24,6 @@ package struct RegisteredModel: Sendable, Equatable {
 }
 
 extension PostgresJobStore {
-    /// Adds a model, or gives a known name a new file.
     package func register(_ model: RegisteredModel) async throws(StoreError) {
         try await execute(
             ModelSQL.register,
@@ -39,7 +38,6 @@ extension PostgresJobStore {
         try await query(ModelSQL.one, [name], ModelSQL.model(_:)).first
     }
 
-    /// - Returns: false when there is no such model.
     package func removeModel(_ name: String) async throws(StoreError) -> Bool {
         try await execute(ModelSQL.remove, [name]) > 0
     }

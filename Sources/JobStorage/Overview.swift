@@ -35,7 +35,6 @@ extension PostgresJobStore {
         try await query(JobSQL.list, [state?.rawValue, kind, queue, before, limit], JobSQL.job(_:))
     }
 
-    /// States of those of the jobs that exist.
     package func states(of ids: [JobID]) async throws(StoreError) -> [JobID: JobState] {
         let pairs = try await query(JobSQL.states, [ids]) { row throws(PostgresError) in
             (try row.get("id", as: JobID.self), try row.get("state", as: String.self))
@@ -44,11 +43,14 @@ extension PostgresJobStore {
             uniqueKeysWithValues: pairs.compactMap { id, name in JobState(rawValue: name).map { (id, $0) } })
     }
 
-    /// What a running job has so far; nil when nothing is stored.
     package func progress(of id: JobID) async throws(StoreError) -> JSONValue? {
         try await query(JobSQL.progress, [id]) { row throws(PostgresError) in
             try row.get("progress", as: JSONValue.self)
         }.first
+    }
+
+    package func attempts(of id: JobID) async throws(StoreError) -> [AttemptRecord] {
+        try await query(JobSQL.attempts, [id], JobSQL.attempt(_:))
     }
 
     package func workers() async throws(StoreError) -> [WorkerSummary] {
@@ -69,6 +71,10 @@ extension PostgresJobStore {
         }
     }
 
+    package func setPaused(_ isPaused: Bool, queue: String) async throws(StoreError) {
+        try await execute(OverviewSQL.setPaused, [queue, isPaused])
+    }
+
     /// True when nothing in the queue waits or runs.
     package func isIdle(_ queue: String) async throws(StoreError) -> Bool {
         try await query(OverviewSQL.isIdle, [queue]) { row throws(PostgresError) in try row.get("idle") }[0]
@@ -76,6 +82,15 @@ extension PostgresJobStore {
 }
 
 enum OverviewSQL {
+    /// Workers look again when a pause ends, and find nothing when one begins.
+    static let setPaused: SQL = """
+        WITH changed AS (
+            INSERT INTO millrace.queues (queue, paused) VALUES ($1, $2)
+            ON CONFLICT (queue) DO UPDATE SET paused = EXCLUDED.paused RETURNING queue
+        )
+        SELECT millrace.notify_ready(ARRAY[queue]) FROM changed
+        """
+
     static let isIdle: SQL = """
         SELECT NOT EXISTS (SELECT FROM millrace.ready WHERE queue = $1)
             AND NOT EXISTS (SELECT FROM millrace.leases l JOIN millrace.jobs j ON j.id = l.job_id WHERE j.queue = $1) AS idle

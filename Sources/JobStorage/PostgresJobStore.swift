@@ -61,6 +61,7 @@ package struct PostgresJobStore: JobStore {
     }
 
     package func claim(_ request: ClaimRequest) async throws(StoreError) -> [Lease] {
+        guard request.maximum > 0 else { return [] }
         let binds: [(any PostgresBindable)?] = [
             request.worker, request.queues, request.kinds.map(\.rawValue), request.models, request.maximum,
         ]
@@ -75,6 +76,10 @@ package struct PostgresJobStore: JobStore {
         }
         return Dictionary(
             uniqueKeysWithValues: states.compactMap { id, name in JobState(rawValue: name).map { (id, $0) } })
+    }
+
+    package func handBack(of worker: WorkerID, except known: [RunToken]) async throws(StoreError) -> [JobID] {
+        try await query(WorkerSQL.handBack, [worker, known]) { row throws(PostgresError) in try row.get("job_id") }
     }
 
     package func report(_ progress: [ProgressReport]) async throws(StoreError) -> [JobID: Bool] {
@@ -156,9 +161,11 @@ extension StoreError {
         case (_, "P0002"): self = id.map(StoreError.noSuchJob) ?? .broken(error.message)
         case (_, "55000"): self = .wrongState(error.message)
         case (_, let state) where state.hasPrefix("23") || state.hasPrefix("22"):
-            let field = error.constraint?.split(separator: "_").dropFirst().dropLast().joined(separator: "_")
-            let isOurs = error.message.contains(": ")
-            self = .refused(isOurs || field == nil ? error.message : "\(field!): out of its range")
+            // Checks of the table are called jobs_<column>_check.
+            let words = error.constraint?.split(separator: "_") ?? []
+            let isCheck = words.count > 2 && words.last == "check"
+            let field = words.dropFirst().dropLast().joined(separator: "_")
+            self = .refused(isCheck ? "\(field): out of its range" : error.message)
         case (_, "3F000"), (_, "42P01"), (_, "42883"):
             self = .broken(
                 "the database has no Millrace schema of this version: run 'jobctl migrate up' (\(error.message))")

@@ -21,9 +21,13 @@ enum EnqueueSQL {
 
     static func binds(_ jobs: [NewJob]) -> [(any PostgresBindable)?] {
         [
-            jobs.map(\.kind.rawValue), jobs.map(\.model), jobs.map(\.input), jobs.map(\.queue), jobs.map(\.priority),
-            jobs.map(\.delay), jobs.map(\.maximumAttempts), jobs.map(\.timeToStart), jobs.map(\.uniqueKey),
-            jobs.map(\.tenant), jobs.map(\.metadata),
+            jobs.map(\.kind.rawValue), jobs.map(\.model), jobs.map(\.input), jobs.map(\.queue),
+            jobs.map { small($0.priority) }, jobs.map(\.delay), jobs.map { small($0.maximumAttempts) },
+            jobs.map(\.timeToStart), jobs.map(\.uniqueKey), jobs.map(\.tenant), jobs.map(\.metadata),
         ]
     }
+
+    /// A number that no smallint can hold is as far out of the column's range as the nearest that it can; the table's
+    /// own check then names the field, which a failed cast would not.
+    private static func small(_ number: Int?) -> Int? { number.map { Int(Int16(clamping: $0)) } }
 }

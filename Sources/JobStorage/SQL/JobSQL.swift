@@ -19,6 +19,20 @@ enum JobSQL {
 
     static let progress: SQL = "SELECT progress FROM millrace.partials WHERE job_id = $1"
 
+    static let attempts: SQL = """
+        SELECT attempt, run_token, worker_id, outcome, error FROM millrace.attempts WHERE job_id = $1 ORDER BY run_token
+        """
+
+    static func attempt(_ row: PostgresRow) throws(PostgresError) -> AttemptRecord {
+        let name = try row.get("outcome", as: String.self)
+        guard let ending = AttemptRecord.Ending(rawValue: name) else {
+            throw PostgresError(kind: .permanent, message: "column outcome: unknown outcome \(name)")
+        }
+        return AttemptRecord(
+            attempt: try row.get("attempt"), runToken: try row.get("run_token"), worker: try row.get("worker_id"),
+            ending: ending, error: try row.optional("error"))
+    }
+
     static func job(_ row: PostgresRow) throws(PostgresError) -> Job {
         let name = try row.get("state", as: String.self)
         guard let state = JobState(rawValue: name) else {

@@ -7,6 +7,7 @@ package enum WorkerSQL {
     /// Also sent by the heartbeat's own thread.
     package static let beat: SQL = "SELECT * FROM millrace.beat($1, $2)"
     static let unregister: SQL = "SELECT millrace.unregister_worker($1)"
+    static let handBack: SQL = "SELECT millrace.hand_back_unknown($1, $2) AS job_id"
     static let report: SQL = "SELECT * FROM millrace.report_progress($1, $2, $3)"
     static let maintain: SQL = """
         SELECT millrace.rescue($1) AS rescued, millrace.promote($1) AS promoted, millrace.expire($1) AS expired

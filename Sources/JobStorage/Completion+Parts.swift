@@ -1,0 +1,45 @@
+// What an outcome says, part by part, as stores keep it.
+import JSON
+import JobModel
+
+extension Outcome {
+    var result: JSONValue? {
+        switch self {
+        case .succeeded(let result, _): result
+        case .cancelled(let result, _): result
+        case .failed, .retry, .released: nil
+        }
+    }
+
+    var usage: JSONValue? {
+        switch self {
+        case .succeeded(_, let usage), .cancelled(_, let usage): usage
+        case .failed, .retry, .released: nil
+        }
+    }
+
+    var failure: JobFailure? {
+        switch self {
+        case .failed(let failure), .retry(let failure, _): failure
+        case .succeeded, .cancelled, .released: nil
+        }
+    }
+
+    var ending: Transition.Ending {
+        switch self {
+        case .succeeded: .succeeded
+        case .failed: .failed
+        case .cancelled: .cancelled
+        case .retry: .retry
+        case .released: .released
+        }
+    }
+}
+
+extension Completion {
+    /// Seconds until the next attempt.
+    func delay(_ policy: RetryPolicy) -> Double {
+        guard case .retry(_, let after) = outcome else { return 0 }
+        return after ?? policy.delay(job: lease.id, attempt: lease.attempt)
+    }
+}

@@ -1,0 +1,157 @@
+// The queue in memory: for tests, and for trials without a server. What it does is `MemoryQueue`'s; here is the lock.
+import Foundation
+import JSON
+import JobModel
+import Synchronization
+
+/// Holds jobs as long as the process lives. Every call is one transaction.
+package final class MemoryJobStore: JobStore {
+    private let queue: Mutex<MemoryQueue>
+    private let clock: @Sendable () -> Double
+
+    /// - Parameter clock: seconds since 1970; never goes back.
+    package init(
+        retryPolicy: RetryPolicy = RetryPolicy(),
+        clock: @escaping @Sendable () -> Double = { Date().timeIntervalSince1970 }
+    ) {
+        queue = Mutex(MemoryQueue(retryPolicy: retryPolicy))
+        self.clock = clock
+    }
+
+    // Inside the lock, so that times and order agree.
+    private func change<Value: Sendable>(
+        _ body: (inout MemoryQueue, _ now: Double) throws(StoreError) -> Value
+    ) throws(StoreError) -> Value {
+        let result: Result<Value, StoreError> = queue.withLock { queue in
+            do throws(StoreError) {
+                return .success(try body(&queue, clock()))
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+
+    // MARK: Clients
+
+    package func enqueue(_ jobs: [NewJob]) throws(StoreError) -> [JobID] {
+        try change { queue, now throws(StoreError) in try queue.enqueue(jobs, at: now) }
+    }
+
+    package func job(_ id: JobID) throws(StoreError) -> Job {
+        try change { queue, _ throws(StoreError) in try queue.job(id) }
+    }
+
+    package func states(of ids: [JobID]) throws(StoreError) -> [JobID: JobState] {
+        try change { queue, _ throws(StoreError) in
+            Dictionary(ids.compactMap { id in queue.entries[id].map { (id, $0.job.state) } }) { $1 }
+        }
+    }
+
+    package func progress(of id: JobID) throws(StoreError) -> JSONValue? {
+        try change { queue, _ throws(StoreError) in queue.entries[id]?.progress }
+    }
+
+    package func attempts(of id: JobID) throws(StoreError) -> [AttemptRecord] {
+        try change { queue, _ throws(StoreError) in queue.entries[id]?.attempts ?? [] }
+    }
+
+    package func cancel(_ id: JobID) throws(StoreError) -> JobState {
+        try change { queue, now throws(StoreError) in try queue.cancel(id, at: now) }
+    }
+
+    package func retry(_ id: JobID) throws(StoreError) -> JobState {
+        try change { queue, now throws(StoreError) in try queue.retry(id, at: now) }
+    }
+
+    // MARK: Workers
+
+    package func register(_ worker: WorkerRegistration) throws(StoreError) {
+        try change { queue, now throws(StoreError) in try queue.register(worker, at: now) }
+    }
+
+    package func beat(_ worker: WorkerID, isDraining: Bool) throws(StoreError) -> Pulse {
+        try change { queue, now throws(StoreError) in queue.beat(worker, isDraining: isDraining, at: now) }
+    }
+
+    package func unregister(_ worker: WorkerID) throws(StoreError) {
+        try change { queue, _ throws(StoreError) in queue.unregister(worker) }
+    }
+
+    package func claim(_ request: ClaimRequest) throws(StoreError) -> [Lease] {
+        guard request.maximum > 0 else { return [] }
+        return try change { queue, now throws(StoreError) in try queue.claim(request, at: now) }
+    }
+
+    package func complete(_ completions: [Completion]) throws(StoreError) -> [JobID: JobState] {
+        try change { queue, now throws(StoreError) in queue.complete(completions, at: now) }
+    }
+
+    package func handBack(of worker: WorkerID, except known: [RunToken]) throws(StoreError) -> [JobID] {
+        try change { queue, now throws(StoreError) in queue.handBack(of: worker, except: known, at: now) }
+    }
+
+    package func report(_ progress: [ProgressReport]) throws(StoreError) -> [JobID: Bool] {
+        try change { queue, _ throws(StoreError) in queue.report(progress) }
+    }
+
+    package func maintain(maximum: Int) throws(StoreError) -> Maintenance {
+        try change { queue, now throws(StoreError) in
+            Maintenance(
+                rescued: queue.rescue(maximum: maximum, at: now), promoted: queue.promote(maximum: maximum, at: now),
+                expired: queue.expire(maximum: maximum, at: now))
+        }
+    }
+
+    // MARK: Operators
+
+    package func workers() throws(StoreError) -> [WorkerSummary] {
+        try change { queue, now throws(StoreError) in queue.workerSummaries(at: now) }
+    }
+
+    package func queues() throws(StoreError) -> [QueueSummary] {
+        try change { queue, now throws(StoreError) in queue.queueSummaries(at: now) }
+    }
+
+    package func setPaused(_ isPaused: Bool, queue name: String) throws(StoreError) {
+        try change { queue, _ throws(StoreError) in queue.queues[name] = isPaused }
+    }
+
+    // MARK: Registry of models
+
+    package func register(_ model: RegisteredModel) throws(StoreError) {
+        try change { queue, _ throws(StoreError) in queue.models[model.name] = model }
+    }
+
+    package func models() throws(StoreError) -> [RegisteredModel] {
+        try change { queue, _ throws(StoreError) in queue.models.values.sorted { $0.name < $1.name } }
+    }
+
+    package func model(_ name: String) throws(StoreError) -> RegisteredModel? {
+        try change { queue, _ throws(StoreError) in queue.models[name] }
+    }
+
+    package func removeModel(_ name: String) throws(StoreError) -> Bool {
+        try change { queue, _ throws(StoreError) in queue.models.removeValue(forKey: name) != nil }
+    }
+
+    // MARK: Publisher
+
+    package func relayEvents(
+        maximum: Int, _ publish: @Sendable ([JobEvent]) async throws -> Void
+    ) async throws -> Int {
+        // Publishers side by side skip each other's.
+        let events = queue.withLock { queue in
+            let taken = queue.takenEvents
+            let events = Array(queue.outbox.lazy.filter { !taken.contains($0.sequence) }.prefix(maximum))
+            queue.takenEvents.formUnion(events.map(\.sequence))
+            return events
+        }
+        guard !events.isEmpty else { return 0 }
+        let numbers = Set(events.map(\.sequence))
+        defer { queue.withLock { $0.takenEvents.subtract(numbers) } }
+        try await publish(events)
+        queue.withLock { $0.outbox.removeAll { numbers.contains($0.sequence) } }
+        return events.count
+    }
+}

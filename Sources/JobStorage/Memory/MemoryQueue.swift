@@ -1,0 +1,174 @@
+// The queue as a value: rows as in the tables of migrations/, and the rules of its functions as plain code. The time is
+// handed in, in seconds since 1970.
+import Foundation
+import JSON
+import JobModel
+
+struct MemoryQueue: Sendable {
+    /// A row of `jobs` with what PostgreSQL keeps in columns that `Job` does not show.
+    struct Entry: Sendable {
+        var job: Job
+        var runAt: Double
+        var createdAt: Double
+        var uniqueKey: String?
+        var progress: JSONValue?
+        var attempts: [AttemptRecord] = []
+    }
+
+    struct Lane: Hashable, Sendable {
+        let queue: String
+        let kind: JobKind
+        let model: String
+    }
+
+    /// Place in the line of a lane.
+    struct Place: Comparable, Sendable {
+        let priority: Int
+        let runAt: Double
+        let id: JobID
+
+        static func < (one: Place, other: Place) -> Bool {
+            (one.priority, one.runAt, one.id) < (other.priority, other.runAt, other.id)
+        }
+    }
+
+    struct HeldLease: Sendable {
+        let runToken: RunToken
+        let worker: WorkerID
+        var isCancelRequested = false
+    }
+
+    struct Incarnation: Sendable {
+        let registration: WorkerRegistration
+        let startedAt: Double
+        var beatAt: Double
+        var isDraining = false
+        var isLost = false
+    }
+
+    struct UniqueKey: Hashable, Sendable {
+        let kind: JobKind
+        let key: String
+    }
+
+    /// Kinds, and whether they need a model; as in `millrace.kinds`.
+    static let kinds: [JobKind: Bool] = [.generate: true, .noop: false]
+    /// Seconds; as in `millrace.worker_timeout`.
+    static let workerTimeout = 10.0
+    /// Bytes of a result that goes with the event; as in `millrace.event`.
+    static let eventResultBytes = 65536
+
+    let retryPolicy: RetryPolicy
+    var entries: [JobID: Entry] = [:]
+    /// Each sorted, never empty.
+    var ready: [Lane: [Place]] = [:]
+    var scheduled: [JobID: Double] = [:]
+    var deadlines: [JobID: Double] = [:]
+    var uniqueKeys: [UniqueKey: JobID] = [:]
+    var leases: [JobID: HeldLease] = [:]
+    var workers: [WorkerID: Incarnation] = [:]
+    /// Queues that have ever had a job, and whether they are paused.
+    var queues: [String: Bool] = [:]
+    var models: [String: RegisteredModel] = [:]
+    /// By number, ascending.
+    var outbox: [JobEvent] = []
+    /// Events that a publisher has in hand.
+    var takenEvents: Set<Int64> = []
+    var lastJob: JobID = 0
+    var lastToken: RunToken = 0
+    var lastSequence: Int64 = 0
+
+    init(retryPolicy: RetryPolicy) { self.retryPolicy = retryPolicy }
+
+    func job(_ id: JobID) throws(StoreError) -> Job {
+        guard let entry = entries[id] else { throw .noSuchJob(id) }
+        return entry.job
+    }
+
+    // MARK: The line
+
+    private func lane(_ job: Job) -> Lane { Lane(queue: job.queue, kind: job.kind, model: job.model) }
+
+    private func place(_ entry: Entry) -> Place {
+        Place(priority: entry.job.priority, runAt: entry.runAt, id: entry.job.id)
+    }
+
+    /// The first index whose place is not before this one.
+    private static func index(of place: Place, in line: [Place]) -> Int {
+        var (low, high) = (0, line.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if line[middle] < place { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    mutating func putInLine(_ id: JobID) {
+        let entry = entries[id]!
+        let place = place(entry)
+        var line = ready[lane(entry.job)] ?? []
+        line.insert(place, at: Self.index(of: place, in: line))
+        ready[lane(entry.job)] = line
+        entries[id]!.job.state = .ready
+    }
+
+    /// - Returns: false when the job is not in line.
+    @discardableResult
+    mutating func takeOutOfLine(_ id: JobID) -> Bool {
+        guard let entry = entries[id], let line = ready[lane(entry.job)] else { return false }
+        let index = Self.index(of: place(entry), in: line)
+        guard index < line.count, line[index].id == id else { return false }
+        if line.count == 1 {
+            ready[lane(entry.job)] = nil
+        } else {
+            ready[lane(entry.job)]!.remove(at: index)
+        }
+        return true
+    }
+
+    /// Takes a job that waits out of the tables that it waits in.
+    mutating func takeWaiting(_ id: JobID) -> Bool {
+        takeOutOfLine(id) || scheduled.removeValue(forKey: id) != nil
+    }
+
+    // MARK: The end of a job
+
+    /// As `millrace.end_jobs`: the one place where a job ends.
+    mutating func end(
+        _ id: JobID, _ state: JobState, result: JSONValue? = nil, error: JSONValue? = nil, usage: JSONValue? = nil,
+        at now: Double
+    ) {
+        var entry = entries[id]!
+        entry.job.state = state
+        entry.job.result = result
+        entry.job.error = error ?? (state == .succeeded ? nil : entry.job.error)
+        entry.job.usage = usage ?? entry.job.usage
+        entry.job.finishedAt = Self.timestamp(now)
+        entry.progress = nil
+        entries[id] = entry
+        if let key = entry.uniqueKey { uniqueKeys[UniqueKey(kind: entry.job.kind, key: key)] = nil }
+        deadlines[id] = nil
+        lastSequence += 1
+        outbox.append(JobEvent(id: id, sequence: lastSequence, event: Self.event(entry.job, at: now)))
+    }
+
+    /// Members in the order in which PostgreSQL's jsonb keeps them: by length of the name.
+    private static func event(_ job: Job, at now: Double) -> JSONValue {
+        var members: [(String, JSONValue)] = [
+            ("id", .integer(job.id)), ("kind", .string(job.kind.rawValue)), ("state", .string(job.state.rawValue)),
+        ]
+        if let result = job.result, result.text().utf8.count <= eventResultBytes { members.append(("result", result)) }
+        members.append(("attempt", .integer(Int64(job.attempt))))
+        members.append(("finished_at", .string(timestamp(now, separator: "T") + ":00")))
+        return .object(.init(members, uniquingKeysWith: { $1 }))
+    }
+
+    /// As PostgreSQL prints it for a session in UTC.
+    static func timestamp(_ time: Double, separator: String = " ") -> String {
+        let microseconds = Int64((time * 1e6).rounded())
+        let (seconds, rest) = microseconds.quotientAndRemainder(dividingBy: 1_000_000)
+        let text = Date(timeIntervalSince1970: Double(seconds)).formatted(Date.ISO8601FormatStyle())
+        let fraction = String(1_000_000 + rest).dropFirst()
+        return text.dropLast().replacing("T", with: separator) + "." + fraction + "+00"
+    }
+}
