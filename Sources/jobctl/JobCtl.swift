@@ -1,5 +1,5 @@
 // jobctl: people's and scripts' way to Millrace. Friendly output by default, `--json` on every command, and exit codes
-// that scripts can use (see `Connection.swift`).
+// that scripts can use (`Connection.swift`).
 import ArgumentParser
 import Foundation
 
@@ -11,6 +11,9 @@ struct JobCtl: AsyncParsableCommand {
         discussion: """
             Servers are found by DATABASE_URL and REDIS_URL, or are those that 'jobctl up' started in MILLRACE_HOME \
             (default .millrace in the working folder).
+
+            Exit codes: 0 done; 1 an error; 2 a job that was waited for did not succeed; 64 wrong usage; 69 a server \
+            can't be reached; 77 a server refuses the user or the password.
             """,
         groupedSubcommands: [
             CommandGroup(name: "Servers", subcommands: [Up.self, Down.self, Env.self, Migrate.self]),

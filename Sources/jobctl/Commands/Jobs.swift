@@ -1,6 +1,7 @@
 // status, wait, list, watch, cancel, retry: jobs that are there already.
 import ArgumentParser
 import Foundation
+import Glibc
 import JSON
 import JobModel
 import JobStorage
@@ -8,30 +9,30 @@ import RedisClient
 
 struct Status: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Show a job.")
-    @Argument var id: JobID
+    @Argument(help: "The job's id.")
+    var id: JobID
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
         let job = try await common.withStore { try await $0.job(id) }
-        let lines: [(String, String?)] = [
+        let lines: [(name: String, value: String?)] = [
             ("job", "\(job.id)"), ("kind", job.kind.rawValue), ("model", job.model.isEmpty ? nil : job.model),
             ("queue", job.queue), ("state", job.state.rawValue),
             ("attempt", "\(job.attempt) of \(job.maximumAttempts)"),
             ("created", job.createdAt), ("started", job.startedAt), ("finished", job.finishedAt),
-            ("error", job.error?.text()), ("usage", job.usage?.text()), ("answer", job.result?["text"]?.stringValue),
+            ("error", job.failure), ("usage", job.work), ("answer", job.result?["text"]?.stringValue),
         ]
         common.show(
             job.json,
-            text: lines.compactMap { name, value in
-                value.map { name.padding(toLength: 10, withPad: " ", startingAt: 0) + $0 }
-            }.joined(separator: "\n"))
+            text: TextTable.pairs(lines.compactMap { line in line.value.map { (line.name, $0) } }))
     }
 }
 
 struct Wait: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Wait for jobs and print their answers.", discussion: "Exit code 2 when a job did not succeed.")
-    @Argument var ids: [JobID]
+    @Argument(help: "Ids of jobs.")
+    var ids: [JobID]
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
@@ -43,16 +44,23 @@ struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "List jobs, newest first.")
     @Option(help: "Only jobs in this state.")
     var state: JobState?
-    @Option var kind: String?
-    @Option var queue: String?
+    @Option(help: "Only jobs of this kind.")
+    var kind: String?
+    @Option(help: "Only jobs in this queue.")
+    var queue: String?
     @Option(help: "Only jobs with a smaller id: the next page.")
     var before: JobID?
-    @Option var limit = 20
+    @Option(help: "Jobs at most, 1 to 10000.")
+    var limit = 20
     @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        guard (1...10_000).contains(limit) else { throw ValidationError("--limit must be 1 to 10000") }
+    }
 
     func run() async throws {
         let jobs = try await common.withStore {
-            try await $0.list(state: state, kind: kind, queue: queue, before: before, limit: min(max(limit, 1), 10_000))
+            try await $0.list(state: state, kind: kind, queue: queue, before: before, limit: limit)
         }
         var table = TextTable(header: ["ID", "KIND", "STATE", "ATTEMPT", "CREATED", "ANSWER"])
         for job in jobs {
@@ -63,7 +71,7 @@ struct List: AsyncParsableCommand {
                     String(job.createdAt.prefix(19)), answer,
                 ])
         }
-        common.show(.array(jobs.map(\.json)), text: table.text)
+        common.show(.array(jobs.map(\.json)), text: table.text(orElse: "No jobs."))
     }
 }
 
@@ -76,41 +84,84 @@ struct Watch: AsyncParsableCommand {
 
     func run() async throws {
         let subscriber = RedisSubscriber(try common.redisConfiguration(), channels: [JobEvent.channel])
+        var isDown = false
         for await event in subscriber.events {
-            guard case .message(_, let payload) = event, let value = try? JSONValue(parsing: payload) else { continue }
-            let text = value["result"]?["text"]?.stringValue?.replacing("\n", with: " ").prefix(80) ?? ""
-            common.show(value, text: "\(value["id"]?.intValue ?? 0)  \(value["state"]?.stringValue ?? "")  \(text)")
+            switch event {
+            case .message(_, let payload):
+                guard let value = try? JSONValue(parsing: payload) else { continue }
+                let text = value["result"]?["text"]?.stringValue?.replacing("\n", with: " ").prefix(80) ?? ""
+                common.show(value, text: "\(value["id"]?.intValue ?? 0)  \(value["state"]?.stringValue ?? "")  \(text)")
+                fflush(nil)
+            case .subscribed:
+                if isDown { common.say("Redis is back; what ended meanwhile is in 'jobctl list'") }
+                isDown = false
+            case .interrupted(.authentication(let reason)): throw RedisError.authentication(reason)
+            case .interrupted(let error):
+                if !isDown { common.say("\(error); trying again") }
+                isDown = true
+            case .missed(let count): common.say("\(count) completions came too fast to be shown")
+            }
         }
     }
 }
 
 struct Cancel: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Cancel jobs; a running one stops within a step.")
-    @Argument var ids: [JobID]
+    @Argument(help: "Ids of jobs.")
+    var ids: [JobID]
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
-        try await common.withStore { store in
-            for id in ids {
-                let state = try await store.cancel(id)
-                let note = state == .running ? "running, its worker is told to stop" : state.rawValue
-                common.show(["id": .integer(id), "state": .string(state.rawValue)], text: "\(id)  \(note)")
-            }
+        try await common.change(ids) { store, id throws(StoreError) in
+            let state = try await store.cancel(id)
+            return (state, state == .running ? "running, its worker is told to stop" : state.rawValue)
         }
     }
 }
 
 struct Retry: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Put failed, cancelled or expired jobs in line again.")
-    @Argument var ids: [JobID]
+    @Argument(help: "Ids of jobs.")
+    var ids: [JobID]
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
-        try await common.withStore { store in
+        try await common.change(ids) { store, id throws(StoreError) in
+            let state = try await store.retry(id)
+            return (state, state.rawValue)
+        }
+    }
+}
+
+extension CommonOptions {
+    /// Does something to each of the jobs; one that refuses does not keep the others from it.
+    /// - Throws: `ExitCode.failure` at the end when one refused.
+    fileprivate func change(
+        _ ids: [JobID], _ body: (PostgresJobStore, JobID) async throws(StoreError) -> (state: JobState, note: String)
+    ) async throws {
+        try await withStore { store in
+            var refused = false
             for id in ids {
-                let state = try await store.retry(id)
-                common.show(["id": .integer(id), "state": .string(state.rawValue)], text: "\(id)  \(state.rawValue)")
+                do throws(StoreError) {
+                    let (state, note) = try await body(store, id)
+                    show(["id": .integer(id), "state": .string(state.rawValue)], text: "\(id)  \(note)")
+                } catch {
+                    guard !error.isAboutTheStore else { throw error }
+                    FileHandle.standardError.write(Data("Error: \(error)\n".utf8))
+                    refused = true
+                }
             }
+            if refused { throw ExitCode.failure }
+        }
+    }
+}
+
+extension StoreError {
+    /// The next job would meet the same.
+    fileprivate var isAboutTheStore: Bool {
+        switch self {
+        case .unavailable, .broken: true
+        case .refused, .noSuchJob, .wrongState, .workerLost: false
         }
     }
 }

@@ -63,7 +63,7 @@ struct MigrateStatus: AsyncParsableCommand {
                         "state": .string($0.state.rawValue),
                     ]
                 }),
-            text: table.text)
+            text: table.text(orElse: "No migrations."))
     }
 }
 

@@ -67,32 +67,38 @@ struct ModelList: AsyncParsableCommand {
             table.rows.append(
                 [model.name, model.architecture, "\(model.contextLength)", "\(model.bytes / 1_000_000)", model.uri])
         }
-        common.show(.array(models.map(\.json)), text: table.text)
+        common.show(.array(models.map(\.json)), text: table.text(orElse: "No models."))
     }
 }
 
 struct ModelShow: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "show", abstract: "Show one model.")
-    @Argument var name: String
+    @Argument(help: "A registered name.")
+    var name: String
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
         guard let model = try await common.withStore({ try await $0.model(name) }) else {
-            throw ValidationError("model: \"\(name)\" is not registered")
+            throw CommandError("model: \"\(name)\" is not registered")
         }
-        common.show(model.json, text: model.json.text(.pretty))
+        let lines = [
+            ("model", model.name), ("family", model.architecture), ("context", "\(model.contextLength) tokens"),
+            ("size", "\(model.bytes / 1_000_000) MB"), ("path", model.uri), ("SHA-256", model.digest),
+        ]
+        common.show(model.json, text: TextTable.pairs(lines))
     }
 }
 
 struct ModelRemove: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "remove", abstract: "Take a model out of the registry; its file stays.")
-    @Argument var name: String
+    @Argument(help: "A registered name.")
+    var name: String
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
         guard try await common.withStore({ try await $0.removeModel(name) }) else {
-            throw ValidationError("model: \"\(name)\" is not registered")
+            throw CommandError("model: \"\(name)\" is not registered")
         }
         common.show(["removed": .string(name)], text: "\(name) is no longer registered")
     }
@@ -103,19 +109,20 @@ struct ModelFetch: AsyncParsableCommand {
         commandName: "fetch", abstract: "Download a known model and register it.",
         discussion: "Known models: "
             + ModelCatalogue.models.map { "\($0.name) (\($0.licence))" }.joined(separator: ", "))
-    @Argument var name: String
+    @Argument(help: "Name of a known model.")
+    var name: String
     @Flag(help: "Agree to the model's licence, where it asks for that.")
     var acceptLicense = false
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
         guard let model = ModelCatalogue.model(name) else {
-            throw ValidationError(
+            throw CommandError(
                 "model: \"\(name)\" is not known; known are \(ModelCatalogue.models.map(\.name).joined(separator: ", "))"
             )
         }
         if model.needsAgreement, !acceptLicense {
-            throw ValidationError("\(name) comes under \(model.licence); agree with --accept-license")
+            throw CommandError("\(name) comes under \(model.licence); agree with --accept-license")
         }
         let download = ModelDownload(model: model, folder: common.home.models)
         let isNew = try download.run(common.say)

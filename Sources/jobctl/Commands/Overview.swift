@@ -25,7 +25,7 @@ struct Workers: AsyncParsableCommand {
                 "silent_seconds": .number(worker.silence),
             ]
         }
-        common.show(.array(values), text: table.text)
+        common.show(.array(values), text: table.text(orElse: "No workers."))
     }
 }
 
@@ -49,6 +49,6 @@ struct Queues: AsyncParsableCommand {
                 "oldest_seconds": queue.oldest.map { .number($0) } ?? .null,
             ]
         }
-        common.show(.array(values), text: table.text)
+        common.show(.array(values), text: table.text(orElse: "No queues: none has had a job yet."))
     }
 }

@@ -30,16 +30,19 @@ struct SubmitGenerate: AsyncParsableCommand {
     var file: String?
     @Option(help: "Tokens to generate at most.")
     var maxTokens: Int?
-    @Option(help: "0 always takes the most probable token.")
+    @Option(parsing: .unconditional, help: "0 always takes the most probable token.")
     var temperature: Double?
-    @Option var topP: Double?
-    @Option var topK: Int?
-    @Option(help: "The same seed gives the same answer.")
+    @Option(help: "Only the most probable tokens that make up this share.")
+    var topP: Double?
+    @Option(help: "Only that many of the most probable tokens.")
+    var topK: Int?
+    @Option(parsing: .unconditional, help: "The same seed gives the same answer.")
     var seed: Int?
     @Option(help: "End the answer before this text; may be repeated.")
     var stop: [String] = []
-    @Option var queue: String?
-    @Option(help: "-100 to 100, lower is sooner.")
+    @Option(help: "Queue to put the jobs in.")
+    var queue: String?
+    @Option(parsing: .unconditional, help: "-100 to 100, lower is sooner.")
     var priority: Int?
     @Flag(help: "Wait for the answers.")
     var wait = false
@@ -49,7 +52,10 @@ struct SubmitGenerate: AsyncParsableCommand {
 
     func validate() throws {
         let sources = [prompt, messages, file].compactMap(\.self)
-        guard sources.count == 1 else { throw ValidationError("one of --prompt, --messages and --file is needed") }
+        guard sources.count == 1 else {
+            throw ValidationError("exactly one of --prompt, --messages and --file is needed")
+        }
+        if let priority, !(-100...100).contains(priority) { throw ValidationError("--priority must be -100 to 100") }
         if stream, file != nil { throw ValidationError("--stream follows one job, not a file") }
     }
 
@@ -75,7 +81,7 @@ struct SubmitGenerate: AsyncParsableCommand {
             do throws(JSONError) {
                 input.append(("messages", try JSONValue(parsing: messages)))
             } catch {
-                throw ValidationError("--messages: \(error)")
+                throw CommandError("--messages: \(error)")
             }
         }
         return [job(try merged(.object(.init(input, uniquingKeysWith: { $1 }))))]
@@ -87,7 +93,7 @@ struct SubmitGenerate: AsyncParsableCommand {
 
     /// The line's own fields win over the options.
     private func merged(_ input: JSONValue) throws -> JSONValue {
-        guard case .object(var members) = input else { throw ValidationError("a job must be an object or a string") }
+        guard case .object(var members) = input else { throw CommandError("a job must be an object or a string") }
         func set(_ name: String, _ value: JSONValue?) { if members[name] == nil, let value { members[name] = value } }
         set("system", system.map { .string($0) })
         set("max_tokens", maxTokens.map { .integer(Int64($0)) })
@@ -103,7 +109,7 @@ struct SubmitGenerate: AsyncParsableCommand {
     private func lines(_ path: String) throws -> [JSONValue] {
         let content =
             path == "-" ? FileHandle.standardInput.readDataToEndOfFile() : FileManager.default.contents(atPath: path)
-        guard let content else { throw ValidationError("\(path): can't be read") }
+        guard let content else { throw CommandError("\(path): can't be read") }
         var values: [JSONValue] = []
         for (index, line) in content.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated()
         {
@@ -112,13 +118,13 @@ struct SubmitGenerate: AsyncParsableCommand {
                 let value = try JSONValue(parsing: line)
                 values.append(value.stringValue.map { ["prompt": .string($0)] } ?? value)
             } catch {
-                throw ValidationError("\(path), line \(index + 1), column \(error.column): \(error.reason)")
+                throw CommandError("\(path), line \(index + 1), column \(error.column): \(error.reason)")
             }
             guard values.last?.objectValue != nil else {
-                throw ValidationError("\(path), line \(index + 1): a job must be an object or a string")
+                throw CommandError("\(path), line \(index + 1): a job must be an object or a string")
             }
         }
-        guard !values.isEmpty else { throw ValidationError("\(path): holds no job") }
+        guard !values.isEmpty else { throw CommandError("\(path): holds no job") }
         return values
     }
 }

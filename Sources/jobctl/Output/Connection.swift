@@ -41,6 +41,12 @@ extension CommonOptions {
     }()
 }
 
+/// Something that a command can't do; not the fault of how it was written.
+struct CommandError: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}
+
 /// Exit codes beside 0 (done), 1 (an error) and 64 (wrong usage); the large ones are those of sysexits.h.
 extension ExitCode {
     /// A job that was waited for did not succeed.

@@ -17,6 +17,23 @@ extension Job {
         ]
     }
 
+    /// Why it failed, for people.
+    var failure: String? {
+        guard let error else { return nil }
+        let parts = [error["code"]?.stringValue, error["message"]?.stringValue].compactMap(\.self)
+        return parts.isEmpty ? error.text() : parts.joined(separator: ": ")
+    }
+
+    /// The work done, for people.
+    var work: String? {
+        guard let usage else { return nil }
+        guard let prompt = usage["prompt_tokens"]?.intValue, let answer = usage["completion_tokens"]?.intValue else {
+            return usage.text()
+        }
+        let cached = usage["cached_tokens"]?.intValue ?? 0
+        return "\(prompt) tokens read" + (cached > 0 ? " (\(cached) of them remembered)" : "") + ", \(answer) written"
+    }
+
     /// What the job brought: its text, or why there is none.
     var answer: String {
         if let text = result?["text"]?.stringValue { return text }
@@ -30,7 +47,16 @@ struct TextTable {
     let header: [String]
     var rows: [[String]] = []
 
-    var text: String {
+    /// Names with their values below each other.
+    static func pairs(_ lines: [(name: String, value: String)]) -> String {
+        let width = (lines.map(\.name.count).max() ?? 0) + 2
+        return lines.map { $0.name.padding(toLength: width, withPad: " ", startingAt: 0) + $0.value }
+            .joined(separator: "\n")
+    }
+
+    /// - Parameter nothing: what to say when there is no row.
+    func text(orElse nothing: String) -> String {
+        if rows.isEmpty { return nothing }
         let lines = [header] + rows
         let widths = header.indices.map { column in lines.map { $0[column].count }.max() ?? 0 }
         return lines.map { line in

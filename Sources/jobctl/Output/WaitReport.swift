@@ -13,35 +13,22 @@ struct WaitReport {
     /// Prints each job as it ends.
     /// - Throws: `ExitCode.jobNotSucceeded` at the end when one did not succeed.
     func run(_ ids: [JobID]) async throws {
-        let start = Date()
         var ended = 0
         var failed = 0
-        let showsBar = ids.count > 1 && !common.json && isatty(STDERR_FILENO) == 1
+        let bar = ids.count > 1 && !common.json && isatty(STDERR_FILENO) == 1 ? ProgressBar(total: ids.count) : nil
+        bar?.draw(0, failed: 0)
         try await JobWaiter(store: store, redis: common.redisConfiguration()).wait(for: ids) { id, state in
             let job = try await store.job(id)
             ended += 1
             if state != .succeeded { failed += 1 }
-            if showsBar { Self.bar(0, of: 0, failed: 0, seconds: 0, clear: true) }
+            bar?.clear()
             let text = ids.count == 1 ? job.answer : "\(id)\t\(job.answer.replacing("\n", with: "\\n"))"
             common.show(job.json, text: text)
-            if showsBar {
-                Self.bar(ended, of: ids.count, failed: failed, seconds: -start.timeIntervalSinceNow, clear: false)
-            }
+            fflush(nil)
+            bar?.draw(ended, failed: failed)
         }
-        if showsBar { FileHandle.standardError.write(Data("\n".utf8)) }
+        bar?.end()
         if failed > 0 { throw ExitCode.jobNotSucceeded }
-    }
-
-    private static func bar(_ done: Int, of total: Int, failed: Int, seconds: Double, clear: Bool) {
-        var line = "\r\u{1B}[K"
-        if !clear {
-            let filled = done * 30 / max(total, 1)
-            let rest = done > 0 ? seconds / Double(done) * Double(total - done) : 0
-            line += "[" + String(repeating: "#", count: filled) + String(repeating: ".", count: 30 - filled) + "]"
-            line += " \(done)/\(total)" + (failed > 0 ? ", \(failed) not succeeded" : "")
-            line += String(format: ", %.0f s left", rest)
-        }
-        FileHandle.standardError.write(Data(line.utf8))
     }
 }
 
