@@ -22,12 +22,37 @@ package final class Heartbeat: Sendable {
     private let isDraining = Atomic<Bool>(false)
     private let wake = DispatchSemaphore(value: 0)
 
-    package init(
+    /// One beat, which may block its thread; `isDraining` says that the worker takes no more jobs.
+    package typealias Beat = (_ isDraining: Bool) throws -> Pulse
+
+    /// Beats in the database.
+    package convenience init(
         _ configuration: PostgresConfiguration, worker: WorkerID, interval: Double = 2, logger: Logger
     ) {
+        // Short against the time after which the worker counts as dead: a connection that got stuck leaves time for the
+        // next one.
+        let configuration = configuration.timeouts(connect: 2, answer: 2)
+        self.init(interval: interval, logger: logger) {
+            var handle: PostgresHandle?
+            return { isDraining in
+                do throws(PostgresError) {
+                    let connection: PostgresHandle
+                    if let handle { connection = handle } else { connection = try PostgresHandle(configuration) }
+                    handle = connection
+                    return try WorkerSQL.pulse(try connection.query(WorkerSQL.beat, [worker, isDraining])[0])
+                } catch {
+                    handle = nil
+                    throw error
+                }
+            }
+        }
+    }
+
+    /// - Parameter makeBeat: called once, on the heartbeat's own thread, where every beat will be made.
+    package init(interval: Double, logger: Logger, makeBeat: @escaping @Sendable () -> Beat) {
         (events, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(64))
         let thread = Thread { [self] in
-            run(configuration, worker, interval, logger)
+            run(makeBeat(), interval, logger)
             continuation.finish()
         }
         thread.name = "heartbeat"
@@ -45,19 +70,11 @@ package final class Heartbeat: Sendable {
         wake.signal()
     }
 
-    private func run(_ configuration: PostgresConfiguration, _ worker: WorkerID, _ interval: Double, _ logger: Logger) {
-        // Short against the time after which the worker counts as dead: a connection that got stuck leaves time for the
-        // next one.
-        let configuration = configuration.timeouts(connect: 2, answer: 2)
-        var handle: PostgresHandle?
+    private func run(_ beat: Beat, _ interval: Double, _ logger: Logger) {
         var failures = 0
         while !isStopped.load(ordering: .relaxed) {
-            do throws(PostgresError) {
-                let connection: PostgresHandle
-                if let handle { connection = handle } else { connection = try PostgresHandle(configuration) }
-                handle = connection
-                let rows = try connection.query(WorkerSQL.beat, [worker, isDraining.load(ordering: .relaxed)])
-                let pulse = try WorkerSQL.pulse(rows[0])
+            do {
+                let pulse = try beat(isDraining.load(ordering: .relaxed))
                 if failures > 0 { logger.notice("the heartbeat goes on after \(failures) failed tries") }
                 failures = 0
                 if !pulse.cancelled.isEmpty { continuation.yield(.cancelled(pulse.cancelled)) }
@@ -69,7 +86,6 @@ package final class Heartbeat: Sendable {
                 failures += 1
                 // Once, not at every try of a long outage.
                 logger.log(level: failures == 1 ? .warning : .debug, "a heartbeat failed: \(error)")
-                handle = nil
             }
             _ = wake.wait(timeout: .now() + (failures == 0 ? interval : min(interval, 1)))
         }

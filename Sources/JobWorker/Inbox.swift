@@ -7,8 +7,8 @@ final class Inbox: Sendable {
         /// There may be jobs to claim.
         var look = false
         var cancelled: Set<JobID> = []
-        /// Jobs whose lease is gone.
-        var stale: Set<JobID> = []
+        /// Attempts whose lease is gone; by token, since the same job may run here again already.
+        var stale: [JobID: RunToken] = [:]
         /// The whole worker was found dead.
         var lost = false
         var drain = false

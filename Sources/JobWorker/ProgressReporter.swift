@@ -28,25 +28,29 @@ final class ProgressReporter: Sendable {
 
     func sink(for lease: Lease) -> Sink { Sink(lease: lease, reporter: self) }
 
-    func forget(_ id: JobID) { latest.withLock { _ = $0.removeValue(forKey: id) } }
+    /// Drops what this attempt reported and is not stored yet.
+    func forget(_ lease: Lease) {
+        latest.withLock { latest in
+            if latest[lease.id]?.runToken == lease.runToken { latest[lease.id] = nil }
+        }
+    }
 
     /// Stores what came since the last call.
-    /// - Returns: jobs to stop: those that a client cancelled, and those whose lease is gone.
-    func flush() async -> (cancelled: [JobID], lost: [JobID]) {
+    /// - Returns: jobs to stop: those that a client cancelled, and the attempts whose lease is gone.
+    func flush() async -> (cancelled: [JobID], lost: [JobID: RunToken]) {
         let reports = latest.withLock { latest in
             defer { latest = [:] }
             return Array(latest.values)
         }
-        guard !reports.isEmpty else { return ([], []) }
+        guard !reports.isEmpty else { return ([], [:]) }
         do throws(StoreError) {
             let held = try await store.report(reports)
-            return (
-                reports.map(\.id).filter { held[$0] == true }, reports.map(\.id).filter { held[$0] == nil }
-            )
+            let lost = reports.filter { held[$0.id] == nil }.map { ($0.id, $0.runToken) }
+            return (reports.map(\.id).filter { held[$0] == true }, Dictionary(uniqueKeysWithValues: lost))
         } catch {
             // Only news is lost, and newer news will come.
             logger.warning("progress of \(reports.count) jobs was not stored: \(error)")
-            return ([], [])
+            return ([], [:])
         }
     }
 }

@@ -26,6 +26,8 @@ package actor Worker {
     private let inbox = Inbox()
     private var running: [JobID: Running] = [:]
     private var id = WorkerID()
+    /// A claim failed, perhaps only its answer: the store may hold leases for this worker that it knows nothing of.
+    private var mayHoldUnknown = false
 
     /// - Parameter beginHeartbeat: starts the sign of life of an incarnation; nil for a store that needs none.
     package init(
@@ -77,10 +79,10 @@ package actor Worker {
         var claimsFail = false
         for await _ in inbox.rings {
             let notes = inbox.take()
-            for job in notes.cancelled { stop(job, .cancelled) }
-            for job in notes.stale { stop(job, .stale) }
+            stop(notes)
             if notes.lost {
                 await abandon()
+                if notes.drain { drain() }
                 return false
             }
             if notes.drain {
@@ -90,12 +92,14 @@ package actor Worker {
                 return true
             }
             do throws(StoreError) {
+                if mayHoldUnknown { try await handBackUnknown() }
                 try await look()
             } catch {
                 if case .workerLost = error {
                     await abandon()
                     return false
                 }
+                mayHoldUnknown = true
                 // Once, not at every look of a long outage.
                 logger.log(level: claimsFail ? .debug : .warning, "claiming is interrupted: \(error)")
                 claimsFail = true
@@ -151,7 +155,7 @@ package actor Worker {
                 inbox.leave { notes in
                     notes.look = true
                     notes.cancelled.formUnion(stops.cancelled)
-                    notes.stale.formUnion(stops.lost)
+                    notes.stale.merge(stops.lost) { $1 }
                 }
                 // Jitter, so that a fleet that started together does not poll together.
                 try? await Task.sleep(for: .seconds(interval * Double.random(in: 0.8...1.2)))
@@ -178,6 +182,14 @@ package actor Worker {
         }
     }
 
+    private func handBackUnknown() async throws(StoreError) {
+        let jobs = try await store.handBack(of: id, except: running.values.map(\.lease.runToken))
+        mayHoldUnknown = false
+        for job in jobs {
+            logger.notice("a claim's answer was lost, its job goes back", metadata: ["job_id": "\(job)"])
+        }
+    }
+
     private func start(_ lease: Lease, _ handler: any JobHandler) {
         handler.willRun()
         let task = Task { [reporter] in
@@ -185,13 +197,21 @@ package actor Worker {
             await finish(lease, outcome)
         }
         running[lease.id] = Running(lease: lease, task: task)
-        logger.debug("job started", metadata: ["job_id": "\(lease.id)", "attempt": "\(lease.attempt)"])
+        logger.debug("job started", metadata: lease.metadata)
+    }
+
+    private func stop(_ notes: Inbox.Notes) {
+        for job in notes.cancelled { stop(job, .cancelled) }
+        for (job, token) in notes.stale where running[job]?.lease.runToken == token { stop(job, .stale) }
     }
 
     private func stop(_ job: JobID, _ reason: StopReason) {
-        guard running[job] != nil, running[job]?.reason == nil else { return }
+        guard let attempt = running[job], attempt.reason == nil || reason == .stale else { return }
+        if reason == .stale, attempt.reason != .stale {
+            logger.info("attempt dropped: its lease is gone", metadata: attempt.lease.metadata)
+        }
         running[job]?.reason = reason
-        running[job]?.task.cancel()
+        attempt.task.cancel()
     }
 
     // MARK: Finish
@@ -199,11 +219,14 @@ package actor Worker {
     private func finish(_ lease: Lease, _ outcome: Outcome) async {
         let reason = running[lease.id]?.reason
         if reason == .draining { _ = await reporter.flush() }
-        reporter.forget(lease.id)
+        reporter.forget(lease)
         if let accepted = Self.accepted(outcome, reason) {
             let state = await completer.complete(Completion(lease: lease, outcome: accepted))
-            let metadata: Logger.Metadata = ["job_id": "\(lease.id)", "attempt": "\(lease.attempt)"]
-            logger.debug("job ended: \(state?.rawValue ?? "stale, dropped")", metadata: metadata)
+            if let state {
+                logger.debug("job ended: \(state.rawValue)", metadata: lease.metadata)
+            } else {
+                logger.info("outcome dropped: the attempt's lease is gone", metadata: lease.metadata)
+            }
         }
         if running[lease.id]?.lease.runToken == lease.runToken { running[lease.id] = nil }
         inbox.leave { $0.ended = true }
@@ -231,16 +254,27 @@ package actor Worker {
         for await _ in inbox.rings {
             if running.isEmpty { return }
             let notes = inbox.take()
-            for job in notes.cancelled { stop(job, .cancelled) }
-            for job in notes.stale { stop(job, .stale) }
-            if notes.timeUp || notes.lost { for job in running.keys { stop(job, .draining) } }
+            stop(notes)
+            if notes.lost { dropAll() } else if notes.timeUp { for job in running.keys { stop(job, .draining) } }
         }
+    }
+
+    private func dropAll() {
+        logger.error("worker \(id) was found dead; its \(running.count) jobs are dropped")
+        for job in running.keys { stop(job, .stale) }
     }
 
     /// The leases are gone: nothing that runs here may be reported.
     private func abandon() async {
-        logger.error("worker \(id) was found dead; its \(running.count) jobs are dropped, and it starts over")
-        for job in running.keys { stop(job, .stale) }
+        dropAll()
         for job in running.values { await job.task.value }
+        mayHoldUnknown = false
+    }
+}
+
+extension Lease {
+    /// What a log says of an attempt.
+    fileprivate var metadata: Logger.Metadata {
+        ["job_id": "\(id)", "attempt": "\(attempt)", "run_token": "\(runToken)"]
     }
 }
