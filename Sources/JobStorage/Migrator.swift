@@ -36,7 +36,10 @@ package struct Migrator: Sendable {
                 throw PostgresError(
                     kind: .permanent,
                     message:
-                        "migration \(changed.version)_\(changed.name) was applied with another text; nothing was done")
+                        """
+                        migration \(changed.version)_\(changed.name) was applied with another text; nothing was done \
+                        ('jobctl migrate down --to \(changed.version - 1)' takes it back, with the data that it holds)
+                        """)
             }
             let pending = Set(states.filter { $0.state == .pending }.map(\.version))
             let steps = Migrations.all.filter { pending.contains($0.version) && $0.version <= target ?? .max }

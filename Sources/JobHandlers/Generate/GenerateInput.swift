@@ -15,8 +15,6 @@ package struct GenerateInput: Sendable {
     package var system: String?
     package var tools: [JSONValue]
     package var parameters: SamplingParameters
-    /// Pieces of the text are stored and published while the answer grows.
-    package var stream: Bool
 }
 
 /// A field of an input that is not as it must be. The message begins with the field's name.
@@ -38,7 +36,6 @@ extension GenerateInput {
         prompt = try Self.prompt(fields)
         system = try fields.string("system")
         tools = try fields.array("tools") ?? []
-        stream = try fields.bool("stream") ?? false
         if case .text(_, raw: true) = prompt, system != nil || !tools.isEmpty {
             throw InputError(field: "input.raw", reason: "leaves no place for system and tools")
         }
@@ -65,8 +62,7 @@ extension GenerateInput {
 
     private static let fields: Set<String> = [
         "prompt", "messages", "raw", "system", "tools", "max_tokens", "temperature", "top_k", "top_p", "min_p",
-        "repetition_penalty", "presence_penalty", "frequency_penalty", "seed", "stop", "logprobs", "stream",
-        "ignore_eos",
+        "repetition_penalty", "presence_penalty", "frequency_penalty", "seed", "stop", "logprobs", "ignore_eos",
     ]
 
     private static func prompt(_ fields: FieldReader) throws(InputError) -> Prompt {

@@ -102,7 +102,6 @@ struct SubmitGenerate: AsyncParsableCommand {
         set("top_k", topK.map { .integer(Int64($0)) })
         set("seed", seed.map { .integer(Int64($0)) })
         set("stop", stop.isEmpty ? nil : .array(stop.map { .string($0) }))
-        set("stream", stream ? true : nil)
         return .object(members)
     }
 
