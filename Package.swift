@@ -132,7 +132,9 @@ let package = Package(
         tests("ServerLinksTests", ["ServerLinks", "TestSupport", .logging]),
         tests("PostgresClientTests", ["PostgresClient", "TestSupport", .logging]),
         tests("RedisClientTests", ["RedisClient", "TestSupport"]),
-        tests("StorageTests", ["JobStorage", "JobModel", "JobMigrations", "PostgresClient", "TestSupport", "JSON"]),
+        tests(
+            "StorageTests",
+            ["JobStorage", "JobModel", "JobMigrations", "PostgresClient", "TestSupport", "JSON", .logging]),
         tests(
             "EndToEndTests",
             ["JobStorage", "JobModel", "JobWorker", "PostgresClient", "RedisClient", "TestSupport", "JSON"]),

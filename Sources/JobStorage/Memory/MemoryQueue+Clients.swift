@@ -4,9 +4,9 @@ import JobModel
 
 extension MemoryQueue {
     mutating func enqueue(_ jobs: [NewJob], at now: Double) throws(StoreError) -> [JobID] {
+        for job in jobs { if let fault = fault(of: job) { throw .refused(fault) } }
         var keys: Set<UniqueKey> = []
         for job in jobs {
-            if let fault = fault(of: job) { throw .refused(fault) }
             guard let key = job.uniqueKey.map({ UniqueKey(kind: job.kind, key: $0) }) else { continue }
             guard uniqueKeys[key] == nil, keys.insert(key).inserted else { throw Self.keyIsTaken }
         }

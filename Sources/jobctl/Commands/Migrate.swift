@@ -67,11 +67,23 @@ struct MigrateStatus: AsyncParsableCommand {
     }
 }
 
-struct MigrateDump: ParsableCommand {
+struct MigrateDump: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "dump", abstract: "Print the SQL of all migrations, for those who apply it by hand.")
+        commandName: "dump", abstract: "Print the schema as the database has it now, as SQL.",
+        discussion: """
+            Tables, columns, types, defaults, constraints, indexes, functions, triggers, policies, comments and grants of \
+            the schema millrace, from the catalogs, in an order of its own: two databases with the same schema print the \
+            same, whatever way they came to it. Rows are not printed. The output can be loaded into an empty database \
+            where the roles millrace_client, millrace_worker and millrace_admin exist.
+            """)
+    @OptionGroup var common: CommonOptions
 
-    func run() {
-        for migration in Migrations.all { print("-- \(migration.version)_\(migration.name)\n\(migration.up)") }
+    func run() async throws {
+        let statements = try await SchemaDump.statements(common.databaseConfiguration())
+        guard !statements.isEmpty else {
+            throw ValidationError("the database has no schema millrace; 'jobctl migrate up' makes it")
+        }
+        common.show(
+            .array(statements.map { .string($0) }), text: statements.map { $0 + ";" }.joined(separator: "\n\n"))
     }
 }

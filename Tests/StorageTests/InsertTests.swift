@@ -1,0 +1,117 @@
+// What an INSERT does beside storing its rows, for any client: refusals that name the field, COPY, wake-ups.
+import Foundation
+import JSON
+import JobModel
+import JobStorage
+import Logging
+import PostgresClient
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(2))) struct InsertTests {
+    private static func withModel(_ body: (TestDatabase, PostgresPool) async throws -> Void) async throws {
+        try await TestDatabase.with { database async throws in
+            let pool = database.pool()
+            try await PostgresJobStore(pool: pool).register(
+                RegisteredModel(
+                    name: "m", digest: String(repeating: "a", count: 64), architecture: "llama", contextLength: 10,
+                    uri: "/m", bytes: 1))
+            try await body(database, pool)
+            await pool.close()
+        }
+    }
+
+    private static let refusals: [(input: String, field: String)] = [
+        (#"[]"#, "input"), (#"{}"#, "input.prompt"), (#"{"prompt":""}"#, "input.prompt"),
+        (#"{"prompt":1}"#, "input.prompt"),
+        (#"{"prompt":"x","messages":[{"role":"user","content":"y"}]}"#, "input.messages"),
+        (#"{"messages":[]}"#, "input.messages"), (#"{"messages":[{"content":"y"}]}"#, "input.messages[0].role"),
+        (#"{"messages":[{"role":"user","content":5}]}"#, "input.messages[0].content"),
+        (#"{"prompt":"x","raw":1}"#, "input.raw"), (#"{"prompt":"x","raw":true,"system":"y"}"#, "input.raw"),
+        (#"{"messages":[{"role":"user","content":"y"}],"raw":true}"#, "input.raw"),
+        (#"{"prompt":"x","system":1}"#, "input.system"), (#"{"prompt":"x","tools":{}}"#, "input.tools"),
+        (#"{"prompt":"x","max_tokens":0}"#, "input.max_tokens"),
+        (#"{"prompt":"x","max_tokens":1.5}"#, "input.max_tokens"),
+        (#"{"prompt":"x","max_tokens":1e9}"#, "input.max_tokens"),
+        (#"{"prompt":"x","temperature":-1}"#, "input.temperature"), (#"{"prompt":"x","top_k":-1}"#, "input.top_k"),
+        (#"{"prompt":"x","top_p":0}"#, "input.top_p"), (#"{"prompt":"x","min_p":2}"#, "input.min_p"),
+        (#"{"prompt":"x","repetition_penalty":0}"#, "input.repetition_penalty"),
+        (#"{"prompt":"x","presence_penalty":3}"#, "input.presence_penalty"),
+        (#"{"prompt":"x","frequency_penalty":"1"}"#, "input.frequency_penalty"),
+        (#"{"prompt":"x","seed":1e30}"#, "input.seed"), (#"{"prompt":"x","stop":[""]}"#, "input.stop[0]"),
+        (#"{"prompt":"x","stop":5}"#, "input.stop"), (#"{"prompt":"x","logprobs":21}"#, "input.logprobs"),
+        (#"{"prompt":"x","ignore_eos":"yes"}"#, "input.ignore_eos"),
+        (#"{"prompt":"x","temprature":1}"#, "input.temprature"), (#"{"prompt":"x","stream":true}"#, "input.stream"),
+    ]
+
+    @Test func badInputsAreRefusedWithTheirField() async throws {
+        try await Self.withModel { _, pool async throws in
+            for (input, field) in Self.refusals {
+                let error = await #expect(throws: PostgresError.self, "\(input)") {
+                    try await pool.query(
+                        "INSERT INTO millrace.jobs (kind, model, input) VALUES ('generate', 'm', $1)", [input])
+                }
+                #expect(error?.message.hasPrefix(field + ": ") == true, "\(input): \(error?.message ?? "")")
+            }
+            #expect(try await pool.query("SELECT 1 AS one FROM millrace.jobs").isEmpty)
+        }
+    }
+
+    /// One bad row refuses the statement, and says which row it is.
+    @Test func copyBringsJobsInLikeInsert() async throws {
+        try await Self.withModel { database, pool async throws in
+            let connection = try await PostgresConnection.connect(database.configuration)
+            let rows: [[String?]] = (0..<1000).map { number in
+                [
+                    "generate", "m", #"{"prompt": "line \#(number)\twith a tab"}"#, number % 2 == 0 ? "a" : "b",
+                    number % 10 == 0 ? "2999-01-01" : "2020-01-01",
+                ]
+            }
+            let copy: SQL = "COPY millrace.jobs (kind, model, input, queue, run_at) FROM STDIN"
+            #expect(try await connection.copyIn(copy, rows: rows) == 1000)
+            let store = PostgresJobStore(pool: pool)
+            #expect(try await store.queues().map(\.ready) == [400, 500])
+            #expect(try await store.queues().map(\.scheduled) == [100, 0])
+            let request = ClaimRequest(
+                worker: try await store.worker(), queues: ["a", "b"], kinds: [.generate], models: ["m"], maximum: 2000)
+            let leases = try await store.claim(request)
+            #expect(leases.count == 900)
+            #expect(leases.map(\.id) == leases.map(\.id).sorted())
+            #expect(leases[0].input["prompt"] == "line 1\twith a tab")
+
+            let bad: [[String?]] = [rows[1], ["generate", "m", #"{"prompt": 5}"#, "a", "2020-01-01"]]
+            let error = await #expect(throws: PostgresError.self) { try await connection.copyIn(copy, rows: bad) }
+            #expect(error?.message.hasPrefix("input.prompt: ") == true)
+            #expect(error?.detail == "row 2 of 2")
+            #expect(try await store.queues().map(\.ready) == [0, 0])
+            await connection.close()
+        }
+    }
+
+    @Test func oneStatementWakesEachQueueOnce() async throws {
+        try await TestDatabase.with { database async throws in
+            let pool = database.pool(1)
+            let store = PostgresJobStore(pool: pool)
+            let listener = PostgresListener(
+                database.configuration, channels: ["millrace_ready"], logger: Logger(label: "test"))
+            var events = listener.events.makeAsyncIterator()
+            #expect(await events.next() == .connected)
+            func job(_ queue: String, delay: Double? = nil) -> NewJob {
+                NewJob(kind: .noop, input: [:], queue: queue, delay: delay)
+            }
+            // The listener hears in the order of commits, so the last queue's message ends what the others could say.
+            _ = try await store.enqueue((0..<500).map { job($0 % 2 == 0 ? "a" : "b") })
+            _ = try await store.enqueue([job("later", delay: 60)])
+            _ = try await store.enqueue([job("a"), job("a"), job("later", delay: 60)])
+            _ = try await store.enqueue([job("end")])
+            var heard: [String] = []
+            while heard.last != "end", case .notification(let notification) = await events.next() {
+                heard.append(notification.payload)
+            }
+            #expect(heard.prefix(2).sorted() == ["a", "b"])
+            #expect(heard.dropFirst(2) == ["a", "end"])
+            listener.stop()
+            await pool.close()
+        }
+    }
+}

@@ -1,0 +1,305 @@
+// One run of random operations on two stores. A job is known by the order in which it came, since the stores number
+// independently.
+import Foundation
+import JSON
+import JobModel
+import JobStorage
+import PostgresClient
+
+struct Disagreement: Error, CustomStringConvertible { let description: String }
+
+/// splitmix64.
+struct SeededRandom: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
+
+struct Simulation {
+    struct Side {
+        let world: StoreUnderTest
+        var ids: [JobID] = []
+        /// Every lease ever handed out; old ones are what a worker that was thought dead still holds.
+        var leases: [Lease] = []
+        var store: any JobStore { world.store }
+
+        func index(_ id: JobID) -> Int { ids.firstIndex(of: id) ?? -1 }
+    }
+
+    let seed: UInt64
+    let pool: PostgresPool
+    var random: SeededRandom
+    var model: Side
+    var real: Side
+    var workers: [WorkerID] = []
+    var log: [String] = []
+    var last = Observation()
+    /// Events that a publisher took, by job.
+    var published: [Int: Int] = [:]
+    var retriesByHand: [Int: Int] = [:]
+    var acceptedTokens: Set<RunToken> = []
+    var lastToken: RunToken = 0
+
+    init(seed: UInt64, pool: PostgresPool) {
+        self.seed = seed
+        self.pool = pool
+        random = SeededRandom(state: seed)
+        // The model's time runs as the database's does, so that both have always seen as much of it.
+        let clock = ManualClock()
+        let start = ContinuousClock.now
+        let store = MemoryJobStore {
+            let (seconds, fraction) = (ContinuousClock.now - start).components
+            return clock.read() + Double(seconds) + Double(fraction) * 1e-18
+        }
+        model = Side(world: StoreUnderTest(store: store, advance: { clock.advance($0) }))
+        real = Side(world: .postgres(pool))
+    }
+
+    mutating func pick<Value>(_ values: [Value]) -> Value { values.randomElement(using: &random)! }
+    mutating func roll(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &random) }
+
+    func disagree(_ what: String) -> Disagreement {
+        Disagreement(
+            description: "seed \(seed), step \(log.count): \(what)\nthe last steps:\n"
+                + log.suffix(30).joined(separator: "\n"))
+    }
+
+    // MARK: Steps
+
+    mutating func step() async throws {
+        if workers.count < 2 { try await register() }
+        switch roll(0...99) {
+        case 0..<16: try await enqueue()
+        case 16..<38: try await claim()
+        case 38..<58: try await complete()
+        case 58..<66: try await report()
+        case 66..<72: try await beat()
+        case 72..<78: try await advance(Double(7 * pick([1, 1, 2, 6, 18])))
+        case 78..<85: try await maintain(pick([1, 2, 100]))
+        case 85..<89: try await cancel()
+        case 89..<92: try await retry()
+        case 92..<94: try await relay()
+        case 94..<95: try await unregister()
+        case 95..<97: try await handBack()
+        case 97..<98: try await pause()
+        default: if workers.count < 4 { try await register() } else { try await beat() }
+        }
+        try await compare()
+    }
+
+    /// The same operation on both sides; both must answer alike.
+    mutating func both<Answer: Equatable>(
+        _ what: String, _ operation: (inout Side) async throws -> Answer
+    ) async throws -> Answer? {
+        log.append(what)
+        func answer(_ side: inout Side) async throws -> Result<Answer, Fault> {
+            do {
+                return .success(try await operation(&side))
+            } catch let error as StoreError {
+                return .failure(Fault(error))
+            }
+        }
+        let expected = try await answer(&model)
+        let found = try await answer(&real)
+        guard expected == found else { throw disagree("expected \(expected), found \(found)") }
+        return try? found.get()
+    }
+
+    private mutating func register() async throws {
+        let id = WorkerID()
+        workers.append(id)
+        let registration = WorkerRegistration(id: id, name: "w", host: "h", processID: 1, profile: [:])
+        _ = try await both("register \(workers.count - 1)") { side in
+            try await side.store.register(registration)
+            return true
+        }
+    }
+
+    private mutating func enqueue() async throws {
+        var jobs: [NewJob] = []
+        for _ in 0..<roll(1...4) {
+            // Times are never near a multiple of 7 seconds, by which the clock jumps.
+            jobs.append(
+                NewJob(
+                    kind: roll(0...40) == 0 ? "nosuch" : .noop, input: ["n": .integer(Int64(roll(0...9)))],
+                    queue: pick(["a", "b"]), priority: roll(-1...1), delay: pick([nil, nil, nil, 24.5, 94.5]),
+                    maximumAttempts: roll(1...3), timeToStart: pick([nil, nil, nil, 17.5, 101.5]),
+                    uniqueKey: pick([nil, nil, nil, nil, "k", "l"])))
+        }
+        _ = try await both("enqueue \(jobs.map { "\($0.queue!) \($0.priority!) \($0.delay ?? 0)" })") { side in
+            side.ids += try await side.store.enqueue(jobs)
+            return side.ids.count
+        }
+    }
+
+    private mutating func claim() async throws {
+        let queues = pick([["a"], ["b"], ["a", "b"]])
+        let (worker, maximum) = (pick(workers), roll(0...4))
+        let request = ClaimRequest(worker: worker, queues: queues, kinds: [.noop], models: [], maximum: maximum)
+        let number = workers.firstIndex(of: worker)!
+        let claimed = try await both("claim \(maximum) of \(queues) by \(number)") { side in
+            let leases = try await side.store.claim(request)
+            side.leases += leases
+            return leases.map { "\(side.index($0.id)) \($0.attempt) \($0.input.text()) \($0.progress?.text() ?? "")" }
+        }
+        let tokens = real.leases.suffix(claimed?.count ?? 0).map(\.runToken)
+        guard tokens.allSatisfy({ $0 > lastToken }) else { throw disagree("a run token did not grow") }
+        lastToken = tokens.max() ?? lastToken
+        for lease in real.leases.suffix(tokens.count) where last.jobs[real.index(lease.id)].state != .ready {
+            throw disagree("job \(real.index(lease.id)) was claimed, but not ready")
+        }
+    }
+
+    private mutating func outcome() -> Outcome {
+        let failure = JobFailure(code: "c\(roll(0...9))", message: "m")
+        return switch roll(0...7) {
+        case 0: .failed(failure)
+        case 1: .retry(failure, after: 0)
+        case 2: .retry(failure, after: pick([31.5, 66.5]))
+        case 3: .released
+        case 4: .cancelled(result: pick([nil, ["half": true]]), usage: nil)
+        default: .succeeded(result: ["r": .integer(Int64(roll(0...99)))], usage: ["total_tokens": 1])
+        }
+    }
+
+    /// Leases, the latest ones more often.
+    private mutating func chooseLeases(_ count: Int) -> [Int] {
+        let all = model.leases.count
+        guard all > 0 else { return [] }
+        let chosen = (0..<count).map { _ in roll(0...3) == 0 ? roll(0...all - 1) : roll(max(0, all - 6)...all - 1) }
+        return Array(Set(chosen)).sorted()
+    }
+
+    private mutating func complete() async throws {
+        var given = chooseLeases(roll(1...4)).map { ($0, outcome()) }
+        if roll(0...5) == 0, let first = given.first { given.append(first) }
+        let accepted = try await both("complete \(given.map { "\(model.index(model.leases[$0.0].id)): \($0.1)" })") {
+            side in
+            let completions = given.map { Completion(lease: side.leases[$0.0], outcome: $0.1) }
+            return Dictionary(
+                uniqueKeysWithValues: try await side.store.complete(completions).map { (side.index($0), $1) })
+        }
+        for job in (accepted ?? [:]).keys {
+            let tokens = given.map { real.leases[$0.0] }.filter { real.index($0.id) == job }.map(\.runToken)
+            guard acceptedTokens.insert(tokens.max()!).inserted else { throw disagree("\(job) was accepted twice") }
+        }
+    }
+
+    private mutating func report() async throws {
+        let given = chooseLeases(roll(1...3))
+        let text = JSONValue.string("t\(roll(0...99))")
+        // One report of a job at most, as of a worker.
+        let jobs = given.map { model.index(model.leases[$0].id) }
+        guard Set(jobs).count == jobs.count else { return }
+        _ = try await both("report \(jobs)") { side in
+            let reports = given.map { side.leases[$0] }.map { lease in
+                ProgressReport(id: lease.id, runToken: lease.runToken, progress: ["text": text])
+            }
+            return Dictionary(uniqueKeysWithValues: try await side.store.report(reports).map { (side.index($0), $1) })
+        }
+    }
+
+    private mutating func beat() async throws {
+        let (isDraining, silent) = (roll(0...5) == 0, roll(-3...3))
+        for (number, worker) in workers.enumerated() where number != silent {
+            _ = try await both("beat \(number)") { side in
+                let pulse = try await side.store.beat(worker, isDraining: isDraining)
+                return "\(pulse.isAlive) \(pulse.cancelled.map { side.index($0) }.sorted())"
+            }
+        }
+    }
+
+    mutating func advance(_ seconds: Double) async throws {
+        _ = try await both("advance \(seconds)") { side in
+            try await side.world.advance(seconds)
+            return true
+        }
+    }
+
+    mutating func maintain(_ maximum: Int) async throws {
+        _ = try await both("maintain \(maximum)") { try await $0.store.maintain(maximum: maximum) }
+    }
+
+    private mutating func cancel() async throws {
+        guard !model.ids.isEmpty else { return }
+        let job = roll(0...model.ids.count - 1)
+        _ = try await both("cancel \(job)") { try await $0.store.cancel($0.ids[job]) }
+    }
+
+    private mutating func retry() async throws {
+        guard !model.ids.isEmpty else { return }
+        let job = roll(0...model.ids.count - 1)
+        if try await both("retry \(job)", { try await $0.store.retry($0.ids[job]) }) != nil {
+            retriesByHand[job, default: 0] += 1
+        }
+    }
+
+    private mutating func relay() async throws {
+        let (maximum, fails) = (roll(1...5), roll(0...3) == 0)
+        let events = try await both("relay \(maximum)\(fails ? " in vain" : "")") { side in
+            try await side.take(maximum, fails: fails)
+        }
+        if !fails { for event in events ?? [] { published[event.job, default: 0] += 1 } }
+    }
+
+    private mutating func unregister() async throws {
+        let worker = workers.remove(at: roll(0...workers.count - 1))
+        _ = try await both("unregister a worker, \(workers.count) stay") { side in
+            try await side.store.unregister(worker)
+            return true
+        }
+    }
+
+    private mutating func handBack() async throws {
+        let worker = pick(workers)
+        let known = chooseLeases(4)
+        _ = try await both("hand back of \(workers.firstIndex(of: worker)!), except \(known)") { side in
+            try await side.store.handBack(of: worker, except: known.map { side.leases[$0].runToken })
+                .map { side.index($0) }.sorted()
+        }
+    }
+
+    private mutating func pause() async throws {
+        let (queue, isPaused) = (pick(["a", "b"]), roll(0...2) == 0)
+        _ = try await both("pause \(queue) \(isPaused)") { side in
+            try await side.store.setPaused(isPaused, queue: queue)
+            return true
+        }
+    }
+
+    // MARK: The end
+
+    /// Lets a new worker do all that is left.
+    mutating func finish() async throws {
+        workers = []
+        try await register()
+        for queue in ["a", "b"] {
+            _ = try await both("resume \(queue)") { side in
+                try await side.store.setPaused(false, queue: queue)
+                return true
+            }
+        }
+        for _ in 0..<200 where !last.jobs.allSatisfy(\.state.isFinal) {
+            try await advance(7)
+            try await beatAll()
+            try await maintain(100)
+            let request = ClaimRequest(
+                worker: workers[0], queues: ["a", "b"], kinds: [.noop], models: [], maximum: 100)
+            _ = try await both("finish") { side in
+                let completions = try await side.store.claim(request).map { Completion(lease: $0, outcome: .done) }
+                return try await side.store.complete(completions).count
+            }
+            try await compare()
+        }
+        guard last.jobs.allSatisfy(\.state.isFinal) else { throw disagree("jobs are left over") }
+    }
+
+    private mutating func beatAll() async throws {
+        for worker in workers { _ = try await both("beat") { try await $0.store.beat(worker, isDraining: false) } }
+    }
+}
