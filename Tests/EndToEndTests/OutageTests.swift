@@ -1,4 +1,5 @@
-// Servers that are away for a while, for real: what runs goes on, and what was to be told is told afterwards.
+// Servers and workers that are away for a while, for real: what runs goes on, and what was to be told is told
+// afterwards, once.
 import Foundation
 import Glibc
 import JobModel
@@ -47,6 +48,37 @@ import Testing
             #expect(try await fleet.keptResults(late) == late.count)
             worker.signal(SIGTERM)
             #expect(await worker.wait() == 0)
+        }
+    }
+
+    /// A worker that was taken for dead and comes back changes nothing any more, and takes jobs again.
+    @Test(.timeLimit(.minutes(5))) func aWorkerThatComesBackFromTheDeadIsHeardNoMore() async throws {
+        try await Fleet.with { fleet in
+            let sleeper = try fleet.startWorker()
+            let ids = try await fleet.insert(16, tokens: 200)
+            try await fleet.waitForRunningJobs(16, of: sleeper.id)
+            sleeper.signal(SIGSTOP)
+            let other = try fleet.startWorker()
+            try await fleet.waitForAll(ids, within: 90)
+            let jobs = try await fleet.jobs(ids)
+            #expect(jobs.allSatisfy { $0.state == .succeeded && $0.attempt == 2 })
+            let dead = try await fleet.store.workers().map(\.id)
+
+            sleeper.signal(SIGCONT)
+            try await eventually(within: 60, "the worker starts over under a new id") {
+                try await fleet.store.workers().contains { $0.processID == sleeper.id && !dead.contains($0.id) }
+            }
+            other.signal(SIGTERM)
+            #expect(await other.wait() == 0)
+            let again = try await fleet.insert(16, tokens: 200)
+            try await fleet.waitForAll(again, within: 90)
+            #expect(try await fleet.jobs(again).map(\.result) == jobs.map(\.result))
+            try await fleet.waitForEvents(again)
+            #expect(fleet.events.attempts(ids) == jobs.map(\.attempt))
+            #expect(fleet.events.events(about: ids).map { $0["result"] } == jobs.map(\.result))
+            #expect(fleet.events.events.count == 32)
+            sleeper.signal(SIGTERM)
+            #expect(await sleeper.wait() == 0)
         }
     }
 }
