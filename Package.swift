@@ -29,6 +29,7 @@ let migrations = ["0001_tables", "0002_insert", "0003_worker", "0004_client"]
 extension Target.Dependency {
     static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
     static let logging = product(name: "Logging", package: "swift-log")
+    static let inMemoryLogging = product(name: "InMemoryLogging", package: "swift-log")
     static let lifecycle = product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
     static let unixSignals = product(name: "UnixSignals", package: "swift-service-lifecycle")
     static let orderedCollections = product(name: "OrderedCollections", package: "swift-collections")
@@ -135,6 +136,13 @@ let package = Package(
         tests(
             "StorageTests",
             ["JobStorage", "JobModel", "JobMigrations", "PostgresClient", "TestSupport", "JSON", .logging]),
+        tests(
+            "PublishingTests",
+            ["JobPublishing", "JobStorage", "JobModel", "RedisClient", "TestSupport", "JSON", .logging]),
+        tests("WorkerTests", ["JobWorker", "JobStorage", "JobModel", "JSON", .logging, .inMemoryLogging]),
+        tests(
+            "HandlersTests",
+            ["JobHandlers", "JobModel", "LLMInference", "LLMPrompts", "LLMTokenizers", "TokenizerGoldens", "JSON"]),
         tests(
             "EndToEndTests",
             ["JobStorage", "JobModel", "JobWorker", "PostgresClient", "RedisClient", "TestSupport", "JSON"]),

@@ -7,16 +7,23 @@ import Logging
 import RedisClient
 
 package actor Publisher {
+    /// Sends commands in one go and gives a reply for each; throws when it is not known what became of them.
+    package typealias Send = @Sendable ([[String]]) async throws -> [RedisReply]
+
     private let store: any JobStore
-    private let redis: RedisConnection
+    private let send: Send
     private let logger: Logger
     /// Seconds that a result stays in Redis for those who subscribed too late.
     private let resultLifetime: Int
     private static let batch = 200
 
     package init(store: any JobStore, redis: RedisConnection, resultLifetime: Int = 3600, logger: Logger) {
+        self.init(store: store, resultLifetime: resultLifetime, logger: logger) { try await redis.send($0) }
+    }
+
+    package init(store: any JobStore, resultLifetime: Int = 3600, logger: Logger, send: @escaping Send) {
         self.store = store
-        self.redis = redis
+        self.send = send
         self.resultLifetime = resultLifetime
         self.logger = logger
     }
@@ -43,8 +50,8 @@ package actor Publisher {
     /// - Returns: how many events Redis took.
     @discardableResult
     package func relay() async throws -> Int {
-        try await store.relayEvents(maximum: Self.batch) { [redis, resultLifetime] events in
-            let replies = try await redis.send(events.flatMap { Self.commands($0, resultLifetime) })
+        try await store.relayEvents(maximum: Self.batch) { [send, resultLifetime] events in
+            let replies = try await send(events.flatMap { Self.commands($0, resultLifetime) })
             for case .error(let message) in replies { throw RedisError.server(message) }
         }
     }

@@ -17,6 +17,9 @@ package actor Completer {
         self.logger = logger
     }
 
+    /// Outcomes that are not under way to the store yet.
+    var waiting: Int { pending.count }
+
     /// Returns when the outcome is stored: the job's state afterwards, or nil when the attempt was stale.
     package func complete(_ completion: Completion) async -> JobState? {
         await withCheckedContinuation { continuation in

@@ -124,24 +124,8 @@ extension Simulation {
                 throw disagree("job \(job) ended \(ends) times, with \(events[job, default: 0]) events")
             }
         }
-        let faults = try await pool.query(Self.faults)
-        let lines = try faults.map { try $0.get("fault", as: String.self) }
-        guard lines.isEmpty else { throw disagree("the tables contradict each other: \(lines)") }
+        let contradictions = try await Contradictions.all(in: pool)
+        guard contradictions.isEmpty else { throw disagree("the tables contradict each other: \(contradictions)") }
         last = found
     }
-
-    /// A job stands in exactly the hot table of its state; nothing of a job that ended is left over.
-    private static let faults: SQL = """
-        SELECT 'job ' || id || ' is ' || state || ', not where it belongs' AS fault FROM millrace.jobs j
-        WHERE (state = 'ready') <> EXISTS (SELECT FROM millrace.ready WHERE job_id = j.id)
-           OR (state = 'scheduled') <> EXISTS (SELECT FROM millrace.scheduled WHERE job_id = j.id)
-           OR (state = 'running') <> EXISTS (SELECT FROM millrace.leases WHERE job_id = j.id)
-           OR (finished_at IS NOT NULL) AND (
-                EXISTS (SELECT FROM millrace.partials WHERE job_id = j.id)
-                OR EXISTS (SELECT FROM millrace.unique_keys WHERE job_id = j.id)
-                OR EXISTS (SELECT FROM millrace.deadlines WHERE job_id = j.id))
-        UNION ALL
-        SELECT 'lease ' || run_token || ' belongs to nobody' FROM millrace.leases l
-        WHERE NOT EXISTS (SELECT FROM millrace.workers WHERE id = l.worker_id)
-        """
 }

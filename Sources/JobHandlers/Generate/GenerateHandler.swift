@@ -5,6 +5,7 @@ import JobModel
 import JobStorage
 import JobWorker
 import LLMInference
+import LLMKernels
 import Logging
 import Synchronization
 
@@ -99,8 +100,14 @@ package final class GenerateHandler: JobHandler {
         case .invalidLogits: .failed(JobFailure(code: "engine", message: error.description))
         case .emptyPrompt, .promptTooLong, .tokenOutOfRange:
             .failed(JobFailure(code: "invalid_input", message: "input.\(error)", field: "input.prompt"))
-        case .exceedsCache:
-            .failed(JobFailure(code: "too_long", message: "input.\(error)", field: "input.max_tokens"))
+        case .exceedsCache(let needed, let cache):
+            .failed(
+                JobFailure(
+                    code: "too_long",
+                    message:
+                        "input.max_tokens: prompt and answer together need room for \(needed * KVLayout.blockSize) "
+                        + "tokens, this worker has \(cache * KVLayout.blockSize)",
+                    field: "input.max_tokens"))
         case .invalidParameter, .invalidResume:
             .failed(JobFailure(code: "invalid_input", message: "input.\(error)"))
         }

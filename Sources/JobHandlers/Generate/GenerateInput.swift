@@ -43,22 +43,20 @@ extension GenerateInput {
         sampling.maximumTokens = try fields.integer("max_tokens", 1...1_000_000) ?? 256
         sampling.temperature = try fields.number("temperature", 0...100) ?? 0
         sampling.topK = try fields.integer("top_k", 0...10_000_000) ?? 0
-        sampling.topP = try fields.number("top_p", 0...1) ?? 1
+        sampling.topP = try fields.number("top_p", Self.leastPositive...1) ?? 1
         sampling.minP = try fields.number("min_p", 0...1) ?? 0
-        sampling.repetitionPenalty = try fields.number("repetition_penalty", 0...100) ?? 1
+        sampling.repetitionPenalty = try fields.number("repetition_penalty", Self.leastPositive...100) ?? 1
         sampling.presencePenalty = try fields.number("presence_penalty", -2...2) ?? 0
         sampling.frequencyPenalty = try fields.number("frequency_penalty", -2...2) ?? 0
         sampling.seed = UInt64(bitPattern: Int64(try fields.integer("seed", Int.min...Int.max) ?? 0))
         sampling.stop = try Self.stop(fields)
         sampling.logprobs = try Self.logprobs(fields)
         sampling.ignoreEndOfText = try fields.bool("ignore_eos") ?? false
-        do {
-            try sampling.validate()
-        } catch {
-            throw InputError(field: "input", reason: error.description)
-        }
         parameters = sampling
     }
+
+    /// Stands for "more than 0"; the same number is in millrace.generate_error.
+    private static let leastPositive = 0.000001
 
     private static let fields: Set<String> = [
         "prompt", "messages", "raw", "system", "tools", "max_tokens", "temperature", "top_k", "top_p", "min_p",
@@ -85,15 +83,28 @@ extension GenerateInput {
     }
 
     private static func stop(_ fields: FieldReader) throws(InputError) -> [String] {
-        if case .string(let text)? = fields.members["stop"] { return [text] }
+        if let text = fields.members["stop"]?.stringValue {
+            guard let text = checkedStop(text) else { throw InputError(field: "input.stop", reason: stopReason) }
+            return [text]
+        }
+        let elements = try fields.array("stop") ?? []
+        guard elements.count <= SamplingParameters.maximumStops else {
+            throw InputError(field: "input.stop", reason: "at most \(SamplingParameters.maximumStops) strings")
+        }
         var strings: [String] = []
-        for (index, element) in (try fields.array("stop") ?? []).enumerated() {
-            guard let text = element.stringValue else {
-                throw InputError(field: "input.stop[\(index)]", reason: "must be a string, is \(element.typeName)")
+        for (index, element) in elements.enumerated() {
+            guard let text = element.stringValue.flatMap(checkedStop) else {
+                throw InputError(field: "input.stop[\(index)]", reason: stopReason)
             }
             strings.append(text)
         }
         return strings
+    }
+
+    private static let stopReason = "must be a string of 1 to \(SamplingParameters.maximumStopBytes) bytes"
+
+    private static func checkedStop(_ text: String) -> String? {
+        (1...SamplingParameters.maximumStopBytes).contains(text.utf8.count) ? text : nil
     }
 
     /// `true` is the chosen token alone, a number also that many alternatives.
