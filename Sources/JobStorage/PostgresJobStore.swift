@@ -108,7 +108,7 @@ package struct PostgresJobStore: JobStore {
         // The rows stay locked until Redis has taken them: publishers side by side skip each other's, and a crash in
         // between leaves them for the next one.
         let result: Result<Int, any Error> = try await pool.withConnection { connection throws(PostgresError) in
-            _ = try await connection.query("BEGIN")
+            try await connection.script(OutboxSQL.begin)
             do {
                 let rows = try await connection.query(OutboxSQL.take, [maximum])
                 let events = try rows.map { row in try OutboxSQL.event(row) }

@@ -13,7 +13,7 @@ struct JobCtl: AsyncParsableCommand {
             (default .millrace in the working folder).
 
             Exit codes: 0 done; 1 an error; 2 a job that was waited for did not succeed; 64 wrong usage; 69 a server \
-            can't be reached; 77 a server refuses the user or the password.
+            can't be reached; 75 the time given for a wait is over; 77 a server refuses the user or the password.
             """,
         groupedSubcommands: [
             CommandGroup(name: "Servers", subcommands: [Up.self, Down.self, Env.self, Migrate.self]),

@@ -25,6 +25,8 @@ import Testing
             let queues = try await fleet.jobctl(["queues", "--json"]).values
             #expect(queues[0].arrayValue?.first?["ready"]?.intValue == 1)
 
+            #expect(try await fleet.jobctl(["wait", "\(id)", "--timeout", "0.1", "--json"]).status == 75)
+
             let worker = try fleet.startWorker()
             #expect(try await fleet.jobctl(["wait", "\(id)", "--json"]).values[0]["state"]?.stringValue == "succeeded")
             let workers = try await fleet.jobctl(["workers", "--json"]).values

@@ -3,6 +3,8 @@
 import Foundation
 import Glibc
 import JobModel
+import JobStorage
+import PostgresClient
 import TestSupport
 import Testing
 
@@ -81,4 +83,36 @@ import Testing
             #expect(await sleeper.wait() == 0)
         }
     }
+
+    /// A publisher that vanishes between taking events and deleting them, without a word to the database.
+    @Test(.timeLimit(.minutes(2))) func eventsOfAVanishedPublisherArePublishedByAnother() async throws {
+        try await TestDatabase.with { database async throws in
+            let proxy = try TestProxy(to: database.url)
+            defer { proxy.close() }
+            let pool = database.pool()
+            let store = PostgresJobStore(pool: pool)
+            _ = try await store.enqueue([NewJob(kind: .noop, input: [:])])
+            let id = try await store.list(limit: 1)[0].id
+            #expect(try await store.cancel(id) == .cancelled)
+
+            let distant = PostgresPool(
+                try PostgresConfiguration(url: proxy.url(for: database.url)).timeouts(answer: 1), size: 1,
+                logger: LogRecords().logger)
+            await #expect(throws: PostgresError.self) {
+                try await PostgresJobStore(pool: distant).relayEvents(maximum: 10) { _ in proxy.loseConnections() }
+            }
+            let heard = EventCount()
+            try await eventually(within: 60, "another publisher gets the event") {
+                try await store.relayEvents(maximum: 10) { await heard.add($0.count) } == 1
+            }
+            #expect(await heard.count == 1)
+            await distant.close()
+            await pool.close()
+        }
+    }
+}
+
+private actor EventCount {
+    private(set) var count = 0
+    func add(_ more: Int) { count += more }
 }

@@ -4,6 +4,9 @@ import JobModel
 import PostgresClient
 
 enum OutboxSQL {
+    /// The rows are locked while Redis takes them. A publisher whose machine is gone would keep them locked for as long as
+    /// the server believes in the connection, by default two hours.
+    static let begin: SQL = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '15s'"
     static let take: SQL = """
         SELECT seq, job_id, event FROM millrace.outbox ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED
         """

@@ -30,13 +30,16 @@ struct Status: AsyncParsableCommand {
 
 struct Wait: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Wait for jobs and print their answers.", discussion: "Exit code 2 when a job did not succeed.")
+        abstract: "Wait for jobs and print their answers.",
+        discussion: "Exit code 2 when a job did not succeed, 75 when the time is over.")
     @Argument(help: "Ids of jobs.")
     var ids: [JobID]
+    @Option(help: "Seconds to wait at most (default: as long as it takes).")
+    var timeout: Double?
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
-        try await common.withStore { try await WaitReport(store: $0, common: common).run(ids) }
+        try await common.withStore { try await WaitReport(store: $0, common: common, timeout: timeout).run(ids) }
     }
 }
 

@@ -46,6 +46,8 @@ struct SubmitGenerate: AsyncParsableCommand {
     var priority: Int?
     @Flag(help: "Wait for the answers.")
     var wait = false
+    @Option(help: "Seconds that --wait waits at most (default: as long as it takes).")
+    var timeout: Double?
     @Flag(help: "Print the answer while it grows.")
     var stream = false
     @OptionGroup var common: CommonOptions
@@ -61,12 +63,13 @@ struct SubmitGenerate: AsyncParsableCommand {
 
     func run() async throws {
         let jobs = try newJobs()
-        try await common.withStore { store in
+        // A file of millions takes its time.
+        try await common.withStore(patience: 3600) { store in
             let ids = try await store.enqueue(jobs)
             if stream {
                 try await AnswerStream(store: store, common: common).follow(ids[0])
             } else if wait {
-                try await WaitReport(store: store, common: common).run(ids)
+                try await WaitReport(store: store, common: common, timeout: timeout).run(ids)
             } else {
                 for id in ids { common.show(["id": .integer(id)], text: String(id)) }
             }

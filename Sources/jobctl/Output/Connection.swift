@@ -10,9 +10,12 @@ import RedisClient
 
 extension CommonOptions {
     /// The database, for one command.
-    func withStore<Value>(_ body: (PostgresJobStore) async throws -> Value) async throws -> Value {
+    /// - Parameter patience: seconds that an answer may take.
+    func withStore<Value>(patience: Double = 60, _ body: (PostgresJobStore) async throws -> Value) async throws -> Value
+    {
         let addresses = try ServerAddresses(home: home)
         let configuration = try PostgresConfiguration(url: addresses.database, applicationName: "jobctl")
+            .timeouts(answer: patience)
         let pool = PostgresPool(configuration, size: 2, logger: Self.logger)
         do {
             // An absent server is told as such, before any statement is blamed.
@@ -51,6 +54,8 @@ struct CommandError: Error, CustomStringConvertible {
 extension ExitCode {
     /// A job that was waited for did not succeed.
     static let jobNotSucceeded = ExitCode(2)
+    /// The time that was given for waiting is over.
+    static let timedOut = ExitCode(75)
     /// A server can't be reached, or no server is known: trying later may help.
     static let unavailable = ExitCode(69)
     /// A server refuses the user or the password.
