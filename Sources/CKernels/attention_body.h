@@ -1,18 +1,32 @@
-// Attention of query rows over a paged cache, online softmax block by block. Included once per level after its
-// lanes_*.h. The query heads that share a K/V head, of all rows given, are the queries here: row r, head g is query
-// r·heads + g.
+// Attention of query rows over a paged cache, online softmax over spans of four blocks: one merge per 64 tokens, counted
+// from the sequence's start. Included once per level after its lanes_*.h, which says in CK_CHAINS how many sums its
+// registers hold. The query heads that share a K/V head, of all rows given, are the queries here: row r, head g is query
+// r·heads + g. Which queries are computed together, and how many blocks at once, never changes a sum.
 #include "lanes_math.h"
 
-/// The tokens of a block that a query sees: [begin, end) within 0...16.
+enum { CK(span_blocks) = 4, CK(span_tokens) = 4 * ck_token_block };
+
+/// The tokens of a span that a query sees: [begin, end) within 0...64.
 typedef struct {
     int32_t begin, end;
 } CK(token_range);
 
-CK_INLINE CK(token_range) CK(visible)(const ck_attention *job, int32_t position, int32_t block) {
-    const int32_t first = block * ck_token_block;
+/// What the queries of a run share: `count` of them from `first` on, and their part of one span.
+typedef struct {
+    const float *queries[4];
+    const uint8_t *keys[4], *values[4];  // of the span's blocks; only those within `range` are there
+    const uint8_t *ahead[4];             // keys that are read next, to be fetched meanwhile
+    int is_first;                        // the first run over this span: it meets cold memory
+    CK(token_range) range;
+    float *maxima, *sums, *states;
+    int64_t state_stride;
+} CK(span_run);
+
+CK_INLINE CK(token_range) CK(visible)(const ck_attention *job, int32_t position, int32_t span) {
+    const int32_t first = span * CK(span_tokens);
     const int32_t oldest = job->window > 0 && position >= job->window ? position - job->window + 1 : 0;
     const int32_t begin = oldest > first ? oldest - first : 0;
-    const int32_t end = position - first + 1 < ck_token_block ? position - first + 1 : ck_token_block;
+    const int32_t end = position - first + 1 < CK(span_tokens) ? position - first + 1 : CK(span_tokens);
     return (CK(token_range)){begin, end};
 }
 
@@ -28,73 +42,179 @@ CK_INLINE v16 CK(load_lanes)(const uint8_t *base, int64_t index, int64_t n, int 
     return n >= 16 ? v_load(p) : v_load_partial(p, n, 0);
 }
 
-/// scores[i] = q_i · K of all 16 tokens, one chain over the head per score.
-CK_INLINE void CK(dot_keys)(const float *const *queries, const uint8_t *keys, int head_size, int half, int count,
+/// scores[i·4 + b] = q_i · K of the 16 tokens of block first + b, one chain over the head per score.
+CK_INLINE void CK(dot_keys)(const CK(span_run) *run, int head_size, int half, int count, int first, int blocks,
                             v16 *scores) {
-    v16 sums[4];
-    CK_UNROLL for (int i = 0; i < count; i++) { sums[i] = v_set1(0); }
+    const float *const *queries = run->queries;
+    const uint8_t *keys[4], *values[4];
+    CK_UNROLL for (int b = 0; b < blocks; b++) { keys[b] = run->keys[first + b], values[b] = run->values[first + b]; }
+    const int row_bytes = ck_token_block * (half ? 2 : 4);
+    v16 sums[16];
+    CK_UNROLL for (int i = 0; i < count * blocks; i++) { sums[i] = v_set1(0); }
     for (int d = 0; d < head_size; d++) {
-        const v16 key = CK(load_lanes)(keys, (int64_t)d * ck_token_block, 16, half);
-        CK_UNROLL for (int i = 0; i < count; i++) { sums[i] = v_fma(v_set1(queries[i][d]), key, sums[i]); }
-    }
-    CK_UNROLL for (int i = 0; i < count; i++) { scores[i] = sums[i]; }
-}
-
-/// state_i = state_i · decay_i + Σ_t weights_i[t] · V_t, t ascending over the range.
-CK_INLINE void CK(add_values)(float *states, int64_t state_stride, const float *weights, const float *decay,
-                              const uint8_t *values, int head_size, int half, CK(token_range) range, int count) {
-    for (int d = 0; d < head_size; d += 16) {
-        v16 sums[4];
-        CK_UNROLL for (int i = 0; i < count; i++) {
-            sums[i] = v_mul(v_load(states + i * state_stride + d), v_set1(decay[i]));
+        v16 key[4];
+        // Blocks lie anywhere in memory, where the hardware's prefetch can't follow.
+        if (run->is_first) {
+            CK_UNROLL for (int b = 0; b < blocks; b++) { __builtin_prefetch(values[b] + d * row_bytes); }
         }
-        for (int t = range.begin; t < range.end; t++) {
-            const v16 value = CK(load_lanes)(values, (int64_t)t * head_size + d, head_size - d, half);
-            CK_UNROLL for (int i = 0; i < count; i++) {
-                sums[i] = v_fma(v_set1(weights[i * 16 + t]), value, sums[i]);
+        CK_UNROLL for (int b = 0; b < blocks; b++) {
+            key[b] = CK(load_lanes)(keys[b], (int64_t)d * ck_token_block, 16, half);
+        }
+        CK_UNROLL for (int i = 0; i < count; i++) {
+            const v16 query = v_set1(queries[i][d]);
+            CK_UNROLL for (int b = 0; b < blocks; b++) {
+                sums[i * blocks + b] = v_fma(query, key[b], sums[i * blocks + b]);
             }
         }
-        CK_UNROLL for (int i = 0; i < count; i++) { v_store(states + i * state_stride + d, sums[i]); }
+    }
+    CK_UNROLL for (int i = 0; i < count; i++) {
+        CK_UNROLL for (int b = 0; b < blocks; b++) { scores[i * 4 + b] = sums[i * blocks + b]; }
     }
 }
 
-/// Merges one block into `count` queries that see the same range of it.
-CK_INLINE void CK(merge_block)(const ck_attention *job, const float *const *queries, const uint8_t *keys,
-                               const uint8_t *values, CK(token_range) range, int half, int count, float *maxima,
-                               float *sums, float *states, int64_t state_stride) {
-    v16 scores[4];
-    float weights[4 * 16], decay[16] = {0};
-    CK(dot_keys)(queries, keys, job->head_size, half, count, scores);
+/// state_i = state_i · decay_i + Σ_t weights_i[t] · V_t, t ascending over the range, for `width` · 16 elements from d on;
+/// `whole`: the head has them all.
+CK_INLINE void CK(add_values)(const CK(span_run) *run, const float *weights, const float *decay, int head_size, int d,
+                              int half, int count, int width, int whole) {
+    v16 sums[16];
+    CK_UNROLL for (int i = 0; i < count; i++) {
+        CK_UNROLL for (int w = 0; w < width; w++) {
+            sums[i * width + w] = v_mul(v_load(run->states + i * run->state_stride + d + w * 16), v_set1(decay[i]));
+        }
+    }
+    const CK(token_range) range = run->range;
+    for (int b = range.begin / ck_token_block; b * ck_token_block < range.end; b++) {
+        const int first = b * ck_token_block;
+        const int begin = range.begin > first ? range.begin : first;
+        const int end = range.end < first + ck_token_block ? range.end : first + ck_token_block;
+        const uint8_t *values = run->values[b], *ahead = run->ahead[b];
+        const int row_bytes = head_size * (half ? 2 : 4);
+        for (int t = begin; t < end; t++) {
+            v16 value[4];
+            if (run->is_first && ahead && d == 0) {
+                for (int byte = 0; byte < row_bytes; byte += 64) {
+                    __builtin_prefetch(ahead + (t - first) * row_bytes + byte);
+                }
+            }
+            CK_UNROLL for (int w = 0; w < width; w++) {
+                const int at = d + w * 16;
+                value[w] = CK(load_lanes)(values, (int64_t)(t - first) * head_size + at, whole ? 16 : head_size - at, half);
+            }
+            CK_UNROLL for (int i = 0; i < count; i++) {
+                const v16 weight = v_set1(weights[i * CK(span_tokens) + t]);
+                CK_UNROLL for (int w = 0; w < width; w++) {
+                    sums[i * width + w] = v_fma(weight, value[w], sums[i * width + w]);
+                }
+            }
+        }
+    }
+    CK_UNROLL for (int i = 0; i < count; i++) {
+        CK_UNROLL for (int w = 0; w < width; w++) {
+            v_store(run->states + i * run->state_stride + d + w * 16, sums[i * width + w]);
+        }
+    }
+}
+
+/// One score vector as the softmax takes it: scaled, capped, and -infinity for tokens out of sight.
+CK_INLINE v16 CK(masked_score)(const ck_attention *job, v16 dot, int begin, int end) {
+    v16 score = v_mul(dot, v_set1(job->scale));
+    if (job->softcap > 0) {
+        score = v_mul(v_set1(job->softcap), v_tanh(v_mul(score, v_set1(1.0f / job->softcap))));
+    }
+    if (begin <= 0 && end >= ck_token_block) { return score; }
+    float lanes[16];
+    v_store(lanes, score);
+    for (int t = 0; t < 16; t++) { lanes[t] = t >= begin && t < end ? lanes[t] : -INFINITY; }
+    return v_load(lanes);
+}
+
+/// Merges one span into `count` queries that see the same range of it.
+CK_INLINE void CK(merge_span)(const ck_attention *job, const CK(span_run) *run, int half, int count) {
+    const CK(token_range) range = run->range;
+    const int first = range.begin / ck_token_block, last = (range.end + ck_token_block - 1) / ck_token_block;
+    v16 scores[4 * 4];
+    for (int b = first; b < last;) {
+        const int rest = last - b;
+        if (rest >= 4 && 4 * count <= CK_CHAINS) {
+            CK(dot_keys)(run, job->head_size, half, count, b, 4, scores + b);
+            b += 4;
+        } else if (rest >= 2 && 2 * count <= CK_CHAINS) {
+            CK(dot_keys)(run, job->head_size, half, count, b, 2, scores + b);
+            b += 2;
+        } else {
+            CK(dot_keys)(run, job->head_size, half, count, b, 1, scores + b);
+            b += 1;
+        }
+    }
+    float weights[4 * CK(span_tokens)], decay[16] = {0};
+    v16 totals[4];
     for (int i = 0; i < count; i++) {
-        v16 score = v_mul(scores[i], v_set1(job->scale));
-        if (job->softcap > 0) {
-            score = v_mul(v_set1(job->softcap), v_tanh(v_mul(score, v_set1(1.0f / job->softcap))));
+        v16 largest = v_set1(-INFINITY);
+        for (int b = first; b < last; b++) {
+            const int from = b * ck_token_block;
+            scores[i * 4 + b] = CK(masked_score)(job, scores[i * 4 + b], range.begin - from, range.end - from);
+            largest = v_max(largest, scores[i * 4 + b]);
         }
-        if (range.begin > 0 || range.end < ck_token_block) {
-            float lanes[16];
-            v_store(lanes, score);
-            for (int t = 0; t < 16; t++) { lanes[t] = t >= range.begin && t < range.end ? lanes[t] : -INFINITY; }
-            score = v_load(lanes);
+        const float previous = run->maxima[i], span_maximum = v_maximum(largest);
+        run->maxima[i] = span_maximum > previous ? span_maximum : previous;
+        decay[i] = previous - run->maxima[i];
+        const v16 top = v_set1(run->maxima[i]);
+        v16 parts[4];
+        CK_UNROLL for (int b = 0; b < 4; b++) { parts[b] = v_set1(0); }
+        for (int b = first; b < last; b++) {
+            parts[b] = v_exp(v_sub(scores[i * 4 + b], top));
+            v_store(weights + i * CK(span_tokens) + b * ck_token_block, parts[b]);
         }
-        const float previous = maxima[i], block_maximum = v_maximum(score);
-        maxima[i] = block_maximum > previous ? block_maximum : previous;
-        decay[i] = previous - maxima[i];
-        scores[i] = v_exp(v_sub(score, v_set1(maxima[i])));
-        v_store(weights + i * 16, scores[i]);
+        totals[i] = v_add(v_add(parts[0], parts[1]), v_add(parts[2], parts[3]));
     }
     v_store(decay, v_exp(v_load(decay)));
-    for (int i = 0; i < count; i++) { sums[i] = fmaf(sums[i], decay[i], v_sum(scores[i])); }
-    CK(add_values)(states, state_stride, weights, decay, values, job->head_size, half, range, count);
+    for (int i = 0; i < count; i++) { run->sums[i] = fmaf(run->sums[i], decay[i], v_sum(totals[i])); }
+    for (int d = 0; d < job->head_size;) {
+        const int rest = job->head_size - d;
+        if (rest >= 64 && 4 * count <= CK_CHAINS) {
+            CK(add_values)(run, weights, decay, job->head_size, d, half, count, 4, 1);
+            d += 64;
+        } else if (rest >= 32 && 2 * count <= CK_CHAINS) {
+            CK(add_values)(run, weights, decay, job->head_size, d, half, count, 2, 1);
+            d += 32;
+        } else {
+            CK(add_values)(run, weights, decay, job->head_size, d, half, count, 1, rest >= 16);
+            d += 16;
+        }
+    }
 }
 
-void CK(ck_attention)(const ck_attention *job, int64_t row_begin, int64_t row_end, int32_t kv_head, int32_t head_begin,
-                      int32_t head_end, float *scratch) {
-    const int32_t heads = head_end - head_begin, head_size = job->head_size, half = job->half_precision;
-    const int64_t count = (row_end - row_begin) * heads, state_stride = (head_size + 15) / 16 * 16;
-    const int64_t element = half ? 2 : 4;
-    const int64_t head_bytes = (int64_t)head_size * ck_token_block * element;
+static void CK(merge_run)(const ck_attention *job, const CK(span_run) *run, int count) {
+#define MERGE(n) job->half_precision ? CK(merge_span)(job, run, 1, n) : CK(merge_span)(job, run, 0, n)
+    switch (count) {
+        case 1: MERGE(1); break;
+        case 2: MERGE(2); break;
+        case 3: MERGE(3); break;
+        default: MERGE(4); break;
+    }
+#undef MERGE
+}
+
+/// The keys of a span's blocks, of those that there are up to `last_block`; null for the others.
+CK_INLINE void CK(span_keys)(const ck_attention *job, const int32_t *table, int32_t span, int32_t last_block,
+                             int64_t head_offset, const uint8_t **keys) {
+    for (int b = 0; b < CK(span_blocks); b++) {
+        const int32_t block = span * CK(span_blocks) + b;
+        keys[b] = block <= last_block ? job->cache + table[block] * job->block_bytes + head_offset : NULL;
+    }
+}
+
+CK_INLINE int32_t CK(first_span)(const ck_attention *job, int32_t position) {
+    return (job->window > 0 && position >= job->window ? position - job->window + 1 : 0) / CK(span_tokens);
+}
+
+/// All queries of one K/V head.
+static void CK(attend_head)(const ck_attention *job, int64_t row_begin, int64_t row_end, int32_t kv_head,
+                            int32_t kv_end, int32_t head_begin, int32_t head_end, float *scratch) {
+    const int32_t heads = head_end - head_begin, head_size = job->head_size;
+    const int64_t rows = row_end - row_begin, count = rows * heads, state_stride = (head_size + 15) / 16 * 16;
+    const int64_t head_bytes = (int64_t)head_size * ck_token_block * (job->half_precision ? 2 : 4);
     const int32_t *positions = job->positions + row_begin;
-    const int64_t rows = row_end - row_begin;
     const int64_t head_offset = ((int64_t)kv_head * job->group + head_begin) * head_size;
 
     float *states = scratch, *maxima = states + count * state_stride, *sums = maxima + count;
@@ -102,39 +222,38 @@ void CK(ck_attention)(const ck_attention *job, int64_t row_begin, int64_t row_en
     for (int64_t i = 0; i < count; i++) { maxima[i] = -INFINITY, sums[i] = 0; }
 
     const int32_t *table = job->blocks + job->tables[row_begin];
-    const int32_t oldest = job->window > 0 && positions[0] >= job->window ? positions[0] - job->window + 1 : 0;
-    const int32_t last = positions[rows - 1] / ck_token_block;
-    for (int32_t block = oldest / ck_token_block; block <= last; block++) {
-        const uint8_t *keys = job->cache + table[block] * job->block_bytes + kv_head * head_bytes;
-        const uint8_t *values = keys + job->value_offset;
-        const float *queries[4];
+    const int32_t first_span = CK(first_span)(job, positions[0]), last_block = positions[rows - 1] / ck_token_block;
+    for (int32_t span = first_span; span * CK(span_blocks) <= last_block; span++) {
+        CK(span_run) run = {.state_stride = state_stride, .is_first = 1};
+        CK(span_keys)(job, table, span, last_block, kv_head * head_bytes, run.keys);
+        for (int b = 0; b < CK(span_blocks); b++) { run.values[b] = run.keys[b] ? run.keys[b] + job->value_offset : NULL; }
+        if ((span + 1) * CK(span_blocks) <= last_block) {
+            CK(span_keys)(job, table, span + 1, last_block, kv_head * head_bytes, run.ahead);
+        } else if (kv_head + 1 < kv_end) {
+            CK(span_keys)(job, table, first_span, last_block, (kv_head + 1) * head_bytes, run.ahead);
+        } else if (row_end < job->rows) {
+            const int32_t position = job->positions[row_end];
+            CK(span_keys)(job, job->blocks + job->tables[row_end], CK(first_span)(job, position),
+                          position / ck_token_block, 0, run.ahead);
+        }
         int waiting = 0;
-        int64_t first = 0;
-        CK(token_range) shared = {0, 0};
         for (int64_t query = 0; query <= count; query++) {
-            // Collects up to four neighbours that see the same tokens; a row that sees none of the block ends the run.
+            // Collects up to four neighbours that see the same tokens; a row that sees none of the span ends the run.
             const int64_t row = query / heads;
-            const int live = query < count && positions[row] >= block * ck_token_block;
-            const CK(token_range) range = live ? CK(visible)(job, positions[row], block) : (CK(token_range)){0, 0};
+            const int live = query < count && positions[row] >= span * CK(span_tokens);
+            const CK(token_range) range = live ? CK(visible)(job, positions[row], span) : (CK(token_range)){0, 0};
             const int seen = live && range.begin < range.end;
-            if (waiting > 0 && (!seen || waiting == 4 || range.begin != shared.begin || range.end != shared.end)) {
-#define MERGE(n, precision)                                                                                     \
-    CK(merge_block)(job, queries, keys, values, shared, precision, n, maxima + first, sums + first,              \
-                    states + first * state_stride, state_stride)
-#define MERGE_EITHER(n) (half ? MERGE(n, 1) : MERGE(n, 0))
-                switch (waiting) {
-                    case 1: MERGE_EITHER(1); break;
-                    case 2: MERGE_EITHER(2); break;
-                    case 3: MERGE_EITHER(3); break;
-                    default: MERGE_EITHER(4); break;
-                }
-#undef MERGE_EITHER
-#undef MERGE
-                waiting = 0;
+            const int same = range.begin == run.range.begin && range.end == run.range.end;
+            if (waiting > 0 && (!seen || waiting == 4 || !same)) {
+                CK(merge_run)(job, &run, waiting);
+                waiting = 0, run.is_first = 0;
             }
             if (!seen) { continue; }
-            if (waiting == 0) { first = query, shared = range; }
-            queries[waiting++] =
+            if (waiting == 0) {
+                run.range = range;
+                run.maxima = maxima + query, run.sums = sums + query, run.states = states + query * state_stride;
+            }
+            run.queries[waiting++] =
                 job->queries + (row_begin + row) * job->query_stride + head_offset + query % heads * head_size;
         }
     }
@@ -143,5 +262,12 @@ void CK(ck_attention)(const ck_attention *job, int64_t row_begin, int64_t row_en
             + query % heads * head_size;
         const float inverse = 1.0f / sums[query];
         for (int32_t d = 0; d < head_size; d++) { out[d] = states[query * state_stride + d] * inverse; }
+    }
+}
+
+void CK(ck_attention)(const ck_attention *job, int64_t row_begin, int64_t row_end, int32_t kv_begin, int32_t kv_end,
+                      int32_t head_begin, int32_t head_end, float *scratch) {
+    for (int32_t kv_head = kv_begin; kv_head < kv_end; kv_head++) {
+        CK(attend_head)(job, row_begin, row_end, kv_head, kv_end, head_begin, head_end, scratch);
     }
 }

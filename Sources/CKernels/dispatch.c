@@ -27,7 +27,7 @@
     void ck_half_to_float_##L(const uint16_t *, float *, int64_t);                                                   \
     void ck_float_to_bfloat_##L(const float *, uint16_t *, int64_t);                                                 \
     void ck_bfloat_to_float_##L(const uint16_t *, float *, int64_t);                                                 \
-    void ck_attention_##L(const ck_attention *, int64_t, int64_t, int32_t, int32_t, int32_t, float *);
+    void ck_attention_##L(const ck_attention *, int64_t, int64_t, int32_t, int32_t, int32_t, int32_t, float *);
 
 #define TABLE(L, value)                                                                                              \
     static const ck_kernels table_##L = {                                                                            \

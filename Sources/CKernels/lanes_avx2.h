@@ -6,6 +6,9 @@
 #define CK(name) name##_avx2
 #define CK_LEVEL_END _Pragma("clang attribute pop")
 
+// Of 16 registers 12 hold sums, two a vector.
+#define CK_CHAINS 6
+
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
 typedef struct {

@@ -6,6 +6,9 @@
 #define CK(name) name##_avx512
 #define CK_LEVEL_END _Pragma("clang attribute pop")
 
+// 32 registers: 16 sums, and room for what they are made of.
+#define CK_CHAINS 16
+
 #pragma clang attribute push(                                                                          \
     __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni"))), apply_to = function)
 

@@ -4,6 +4,8 @@
 #define CK(name) name##_scalar
 #define CK_LEVEL_END
 
+#define CK_CHAINS 4
+
 typedef struct {
     float lane[16];
 } v16;

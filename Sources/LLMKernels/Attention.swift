@@ -58,18 +58,18 @@ package func attention(
                         output_stride: Int64(out.stride), cache: layer.base, block_bytes: Int64(layout.blockBytes),
                         value_offset: Int64(layout.valueOffset), kv_heads: Int32(layout.kvHeads),
                         group: Int32(group), head_size: Int32(layout.headSize),
-                        half_precision: layout.precision == .float16 ? 1 : 0, positions: positions.baseAddress,
-                        tables: tables.baseAddress, blocks: blocks.baseAddress, scale: parameters.scale,
-                        softcap: parameters.softcap ?? 0, window: Int32(clamping: parameters.window ?? 0))
-                    // With few rows and heads the query heads of a group are shared out too.
-                    let wide = (tiles.count - 1) * layout.kvHeads
-                    let parts = min(group, wide >= 2 * team.count ? 1 : (2 * team.count + wide - 1) / wide)
+                        half_precision: layout.precision == .float16 ? 1 : 0, rows: Int64(rows.count),
+                        positions: positions.baseAddress, tables: tables.baseAddress, blocks: blocks.baseAddress,
+                        scale: parameters.scale, softcap: parameters.softcap ?? 0,
+                        window: Int32(clamping: parameters.window ?? 0))
                     var run = AttentionRun(
-                        job: job, tiles: tiles, parts: parts, scratch: scratch.memory.base,
-                        floatsPerThread: scratch.floatsPerThread)
+                        job: job, tiles: tiles, split: AttentionSplit(tiles: tiles.count - 1, job: job, team: team),
+                        scratch: scratch.memory.base, floatsPerThread: scratch.floatsPerThread)
                     let context = positions.reduce(0) { $0 + Int($1) + 1 }
-                    team.run(&run, alone: context * queries.columns < 1 << 14) { context, thread, threads in
-                        context!.assumingMemoryBound(to: AttentionRun.self).pointee.part(Int(thread), of: Int(threads))
+                    let parts = team.parts(of: run.items, work: context * queries.columns, atLeast: 1 << 13)
+                    team.run(&run, parts: parts) { context, part, parts, thread in
+                        let run = context!.assumingMemoryBound(to: AttentionRun.self)
+                        run.pointee.part(Int(part), of: Int(parts), thread: Int(thread))
                     }
                 }
             }
@@ -77,23 +77,37 @@ package func attention(
     }
 }
 
+/// How finely the work is cut: by tiles of rows where those suffice, then by K/V heads, then by query heads of a group.
+private struct AttentionSplit {
+    let kvHeads: Int
+    let heads: Int
+
+    init(tiles: Int, job: ck_attention, team: ThreadTeam) {
+        let wanted = 4 * team.count
+        kvHeads = tiles >= wanted ? 1 : Int(job.kv_heads)
+        let rest = tiles * kvHeads
+        heads = rest >= wanted ? 1 : min(Int(job.group), (wanted + rest - 1) / rest)
+    }
+}
+
 private struct AttentionRun {
     var job: ck_attention
     let tiles: UnsafeBufferPointer<Int32>
-    let parts: Int
+    let split: AttentionSplit
     let scratch: UnsafeMutablePointer<Float>
     let floatsPerThread: Int
 
-    /// Every n-th item, so that long and short sequences spread evenly.
-    mutating func part(_ thread: Int, of threads: Int) {
+    var items: Int { (tiles.count - 1) * split.kvHeads * split.heads }
+
+    mutating func part(_ part: Int, of parts: Int, thread: Int) {
         let kvHeads = Int(job.kv_heads), group = Int(job.group)
-        let items = (tiles.count - 1) * kvHeads * parts
-        for item in stride(from: thread, to: items, by: threads) {
-            let tile = item / (kvHeads * parts), kvHead = item / parts % kvHeads
-            let heads = share(group, thread: item % parts, of: parts)
+        for item in share(items, part: part, of: parts) {
+            let tile = item / (split.kvHeads * split.heads)
+            let kv = share(kvHeads, part: item / split.heads % split.kvHeads, of: split.kvHeads)
+            let heads = share(group, part: item % split.heads, of: split.heads)
             kernels.attention(
-                &job, Int64(tiles[tile]), Int64(tiles[tile + 1]), Int32(kvHead), Int32(heads.lowerBound),
-                Int32(heads.upperBound), scratch + thread * floatsPerThread)
+                &job, Int64(tiles[tile]), Int64(tiles[tile + 1]), Int32(kv.lowerBound), Int32(kv.upperBound),
+                Int32(heads.lowerBound), Int32(heads.upperBound), scratch + thread * floatsPerThread)
         }
     }
 }

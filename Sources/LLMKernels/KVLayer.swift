@@ -40,33 +40,39 @@ package struct KVLayer {
         self.blockCount = blockCount
         base = buffer.base + offset
     }
+}
 
-    /// Writes row r's key and value [kvHeads · headSize] to the place of its position.
-    package func store(keys: MatrixView, values: MatrixView, rows: PagedRows, team: ThreadTeam) {
-        let width = layout.kvHeads * layout.headSize
+package struct TokenStore {
+    private let layer: KVLayer
+    private let keys: MatrixView
+    private let values: MatrixView
+    private let rows: Unmanaged<PagedRows>
+
+    fileprivate init(_ layer: KVLayer, _ keys: MatrixView, _ values: MatrixView, _ rows: PagedRows) {
+        let width = layer.layout.kvHeads * layer.layout.headSize
         precondition(keys.columns == width && values.hasShape(of: keys), "keys and values of \(width) columns")
-        precondition(keys.rows == rows.count && rows.blockCount <= blockCount, "rows of another step")
-        let store = TokenStore(
-            layer: self, keys: keys, values: values, positions: rows.positions, tables: rows.tables, blocks: rows.blocks
-        )
-        forEachRow(keys.rows, elements: keys.rows * width, team: team, store)
+        precondition(keys.rows == rows.count && rows.blockCount <= layer.blockCount, "rows of another step")
+        self.layer = layer
+        self.keys = keys
+        self.values = values
+        self.rows = .passUnretained(rows)
+    }
+
+    func apply(_ row: Int) {
+        let layout = layer.layout
+        let (block, slot) = rows._withUnsafeGuaranteedRef { $0.place(of: row) }
+        ck_store_token(
+            layer.base + block * layout.blockBytes, Int64(layout.valueOffset), Int32(layout.kvHeads),
+            Int32(layout.headSize), layout.precision == .float16 ? 1 : 0, Int32(slot),
+            keys.base + row * keys.stride, values.base + row * values.stride)
     }
 }
 
-private struct TokenStore: RowOperation {
-    let layer: KVLayer
-    let keys: MatrixView
-    let values: MatrixView
-    let positions: [Int32]
-    let tables: [Int32]
-    let blocks: [Int32]
-
-    func apply(_ row: Int) {
-        let layout = layer.layout, position = Int(positions[row])
-        let block = Int(blocks[Int(tables[row]) + position / KVLayout.blockSize])
-        ck_store_token(
-            layer.base + block * layout.blockBytes, Int64(layout.valueOffset), Int32(layout.kvHeads),
-            Int32(layout.headSize), layout.precision == .float16 ? 1 : 0, Int32(position % KVLayout.blockSize),
-            keys.base + row * keys.stride, values.base + row * values.stride)
+extension RowOperation {
+    /// Writes row r's key and value [kvHeads · headSize] to the place of its position.
+    package static func store(
+        keys: MatrixView, values: MatrixView, in layer: KVLayer, rows: PagedRows
+    ) -> RowOperation {
+        .store(TokenStore(layer, keys, values, rows))
     }
 }

@@ -8,6 +8,7 @@ package final class PagedRows {
     package private(set) var count = 0
     /// One more than the largest block number that a row reads.
     private(set) var blockCount = 0
+    private(set) var largestPosition = -1
     private(set) var positions: [Int32] = []
     /// Row → start of its sequence's table in `blocks`.
     private(set) var tables: [Int32] = []
@@ -40,6 +41,7 @@ package final class PagedRows {
             blocks.append(contentsOf: table)
         }
         blockCount = Int(largest) + 1
+        largestPosition = Int(positions.max() ?? -1)
         for row in 0..<count {
             let sequence = Int(sequences[row]), position = positions[row]
             precondition(blockTables.indices ~= sequence && position >= 0, "row \(row)")
@@ -51,5 +53,11 @@ package final class PagedRows {
             if !continues { tiles.append(Int32(row)) }
         }
         tiles.append(Int32(count))
+    }
+
+    /// The block that holds the row's token, and the token's place in it.
+    func place(of row: Int) -> (block: Int, slot: Int) {
+        let position = Int(positions[row])
+        return (Int(blocks[Int(tables[row]) + position / KVLayout.blockSize]), position % KVLayout.blockSize)
     }
 }

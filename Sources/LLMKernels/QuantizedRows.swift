@@ -22,20 +22,12 @@ package final class QuantizedRows {
         offsets = AlignedBuffer(count: maximumRows * blocks)
     }
 
-    /// Quantises every row of x (columns a multiple of 32) for the `matmul(_:_:into:…reusing:…)` calls that follow.
-    package func quantize(_ x: MatrixView, team: ThreadTeam) {
+    /// Quantises a row of x (columns a multiple of 32), for the `matmul` of x that follows when all rows are done.
+    package func quantize(_ x: MatrixView) -> RowOperation {
         precondition(x.rows <= maximumRows && x.columns <= maximumColumns, "x exceeds the scratch")
         precondition(x.columns % WeightLayout.blockSize == 0, "\(x.columns) columns are not whole 32-blocks")
         source = (x.rows, x.columns, x.base)
-        var run = QuantizeRun(x: x, out: buffers)
-        team.run(&run, alone: x.rows == 1 || x.rows * x.columns < 1 << 14) { context, thread, threads in
-            let run = context!.assumingMemoryBound(to: QuantizeRun.self)
-            let x = run.pointee.x
-            let rows = share(x.rows, thread: Int(thread), of: Int(threads))
-            kernels.quantize_rows(
-                x.base, Int64(x.stride), Int64(rows.lowerBound), Int64(rows.upperBound), Int64(x.columns),
-                &run.pointee.out)
-        }
+        return .quantize(RowQuantization(x: x, out: buffers))
     }
 
     func holds(_ x: MatrixView) -> Bool {
@@ -49,7 +41,13 @@ package final class QuantizedRows {
     }
 }
 
-private struct QuantizeRun {
-    var x: MatrixView
-    var out: ck_quantized
+package struct RowQuantization {
+    fileprivate let x: MatrixView
+    fileprivate let out: ck_quantized
+
+    func apply(_ row: Int) {
+        withUnsafePointer(to: out) { out in
+            kernels.quantize_rows(x.base, Int64(x.stride), Int64(row), Int64(row + 1), Int64(x.columns), out)
+        }
+    }
 }

@@ -38,38 +38,45 @@ package final class RoPETable: Sendable {
         return (0..<dimensions / 2).map { pow(base, -2 * Double($0) / Double(dimensions)) }
     }
 
-    /// Rotates x [rows, heads · headSize] in place; row r stands at positions[r]. With fewer pairs than headSize / 2 the
-    /// last elements of each head stay as they are (`halves` then pairs i with i + pairs).
-    package func rotate(_ x: MatrixView, positions: [Int32], headSize: Int, style: RoPEStyle, team: ThreadTeam) {
-        precondition(headSize >= 2 * pairs && x.columns % headSize == 0, "heads of \(headSize) in \(x.columns) columns")
-        precondition(positions.count == x.rows && positions.allSatisfy { 0..<Int32(self.positions) ~= $0 }, "positions")
-        positions.withUnsafeBufferPointer { positions in
-            guard let positions = positions.baseAddress else { return }
-            let rotation = Rotation(
-                kernel: style == .halves ? kernels.rope_halves : kernels.rope_interleaved, x: x, positions: positions,
-                heads: Int64(x.columns / headSize), headSize: Int64(headSize), pairs: pairs, cosine: cosine.base,
-                sine: sine.base)
-            forEachRow(x.rows, elements: x.rows * x.columns, team: team, rotation)
+    fileprivate func angles(_ position: Int32) -> (cosine: UnsafePointer<Float>, sine: UnsafePointer<Float>) {
+        (.init(cosine.base + Int(position) * pairs), .init(sine.base + Int(position) * pairs))
+    }
+}
+
+package struct Rotation {
+    private let table: Unmanaged<RoPETable>
+    private let x: MatrixView
+    private let rows: Unmanaged<PagedRows>
+    private let headSize: Int
+    private let style: RoPEStyle
+
+    fileprivate init(_ table: RoPETable, _ x: MatrixView, _ rows: PagedRows, _ headSize: Int, _ style: RoPEStyle) {
+        precondition(headSize >= 2 * table.pairs && x.columns % headSize == 0, "heads of \(headSize) in \(x.columns)")
+        precondition(rows.count == x.rows && rows.largestPosition < table.positions, "positions")
+        self.table = .passUnretained(table)
+        self.x = x
+        self.rows = .passUnretained(rows)
+        self.headSize = headSize
+        self.style = style
+    }
+
+    func apply(_ row: Int) {
+        table._withUnsafeGuaranteedRef { table in
+            let angles = rows._withUnsafeGuaranteedRef { table.angles($0.positions[row]) }
+            let kernel = style == .halves ? kernels.rope_halves : kernels.rope_interleaved
+            kernel!(
+                x.base + row * x.stride, Int64(x.columns / headSize), Int64(headSize), Int64(table.pairs),
+                angles.cosine, angles.sine)
         }
     }
 }
 
-private struct Rotation: RowOperation {
-    typealias Kernel =
-        @convention(c) (
-            UnsafeMutablePointer<Float>?, Int64, Int64, Int64, UnsafePointer<Float>?, UnsafePointer<Float>?
-        ) -> Void
-    let kernel: Kernel
-    let x: MatrixView
-    let positions: UnsafePointer<Int32>
-    let heads: Int64
-    let headSize: Int64
-    let pairs: Int
-    let cosine: UnsafePointer<Float>
-    let sine: UnsafePointer<Float>
-
-    func apply(_ row: Int) {
-        let angles = Int(positions[row]) * pairs
-        kernel(x.base + row * x.stride, heads, headSize, Int64(pairs), cosine + angles, sine + angles)
+extension RowOperation {
+    /// Rotates x [rows, heads · headSize] in place, each row to its position. With fewer pairs than headSize / 2 the last
+    /// elements of each head stay as they are (`halves` then pairs i with i + pairs). The table must outlive the operation.
+    package static func rotate(
+        _ x: MatrixView, by table: RoPETable, rows: PagedRows, headSize: Int, style: RoPEStyle
+    ) -> RowOperation {
+        .rotate(Rotation(table, x, rows, headSize, style))
     }
 }

@@ -1,9 +1,9 @@
-// The compute threads: a fixed team beside Swift's cooperative pool, with static splits.
+// The compute threads: a fixed team beside Swift's cooperative pool, in parts that each thread claims as it gets free.
 import CKernels
 
 /// Fixed pthreads that run one body together; the calling thread is thread 0. Idle threads spin for some microseconds,
 /// then sleep. A team is meant to be run from one thread; a second concurrent (or nested) run is done wholly by its
-/// caller, with the same result.
+/// caller, with the same result, as thread 0.
 package final class ThreadTeam: Sendable {
     nonisolated(unsafe) private let team: OpaquePointer
     /// Threads including the caller; fewer than asked for if the system grants no more.
@@ -18,33 +18,35 @@ package final class ThreadTeam: Sendable {
 
     deinit { ck_team_destroy(team) }
 
-    /// Calls `body(thread, of)` once for every thread and returns when all are done. The closure costs two small
-    /// allocations; the kernels of this module go through the C entry below and allocate nothing.
-    package func run(_ body: (_ thread: Int, _ of: Int) -> Void) {
-        guard count > 1 else { return body(0, 1) }
+    /// Calls `body(part, thread)` once for every part 0..<parts, spread over the threads as they get free, and returns
+    /// when all are done; `thread` tells whose memory a part may use. The closure costs two small allocations; the kernels
+    /// of this module go through the C entry below and allocate nothing.
+    package func run(parts: Int, _ body: (_ part: Int, _ thread: Int) -> Void) {
         withoutActuallyEscaping(body) { body in
             withUnsafePointer(to: body) { pointer in
-                ck_team_run(
-                    team,
-                    { context, thread, threads in
-                        let body = context!.assumingMemoryBound(to: ((Int, Int) -> Void).self)
-                        body.pointee(Int(thread), Int(threads))
-                    }, UnsafeMutableRawPointer(mutating: pointer))
+                run(UnsafeMutableRawPointer(mutating: pointer), parts: parts) { context, part, _, thread in
+                    context!.assumingMemoryBound(to: ((Int, Int) -> Void).self).pointee(Int(part), Int(thread))
+                }
             }
         }
     }
 
-    /// The same for a C function and its context: no allocation. With `alone` every part runs on the caller, which is
-    /// cheaper for tiny work.
-    func run(_ context: UnsafeMutableRawPointer, alone: Bool, _ body: ck_team_body) {
-        if alone || count == 1 { return body(context, 0, 1) }
-        ck_team_run(team, body, context)
+    /// The same for a C function and its context: no allocation. One part runs on the caller alone.
+    func run(_ context: UnsafeMutableRawPointer, parts: Int, _ body: ck_team_body) {
+        precondition(0..<1 << 15 ~= parts, "\(parts) parts")
+        ck_team_run(team, body, context, Int32(parts))
+    }
+
+    /// How many parts to make of `items`: some for each thread, so that one that is held up leaves them to the others,
+    /// but none with less than `least` of the `work`.
+    func parts(of items: Int, work: Int, atLeast least: Int) -> Int {
+        max(1, min(items, work / least, count * 6))
     }
 }
 
-/// The part of 0..<count that falls to one thread; boundaries are multiples of `step`.
-func share(_ count: Int, step: Int = 1, thread: Int, of threads: Int) -> Range<Int> {
+/// A part of 0..<count; boundaries are multiples of `step`.
+func share(_ count: Int, step: Int = 1, part: Int, of parts: Int) -> Range<Int> {
     let steps = (count + step - 1) / step
-    let from = steps * thread / threads * step, to = steps * (thread + 1) / threads * step
+    let from = steps * part / parts * step, to = steps * (part + 1) / parts * step
     return min(from, count)..<min(to, count)
 }

@@ -56,81 +56,82 @@ struct DecoderLayer: Sendable {
 
     /// x [rows, hidden] is replaced by the layer's output.
     func forward(
-        _ x: MatrixView, _ configuration: ModelConfiguration, positions: [Int32], cache: KVLayer, _ work: Workspace,
-        _ team: ThreadTeam
+        _ x: MatrixView, _ configuration: ModelConfiguration, cache: KVLayer, _ work: Workspace, _ team: ThreadTeam
     ) {
-        let normed = work.normed.matrix(rows: x.rows, columns: configuration.hiddenSize)
-        attentionNorm.apply(x, into: normed, team)
-        attend(normed, configuration, positions: positions, cache: cache, work, team)
-        let attended = work.attended.matrix(rows: x.rows, columns: configuration.querySize)
-        add(attentionOutput, of: attended, to: x, through: postAttentionNorm, work, team)
-
-        feedForwardNorm.apply(x, into: normed, team)
+        let normed = work.normed.matrix(rows: x.rows, columns: x.columns)
+        team.eachRow(
+            x.rows, columns: 2 * x.columns, attentionNorm(x, into: normed),
+            work.quantized.quantize(normed, for: queryKeyValue, query, key, value))
+        let attended = attend(normed, configuration, cache: cache, work, team)
+        team.eachRow(x.rows, columns: attended.columns, work.quantized.quantize(attended, for: attentionOutput))
+        let added = project(attended, attentionOutput, onto: x, through: postAttentionNorm, work, team)
+        team.eachRow(
+            x.rows, columns: 4 * x.columns, added?.norm, added?.sum, feedForwardNorm(x, into: normed),
+            work.quantized.quantize(normed, for: gate, up))
         let activated = activate(normed, configuration, work, team)
-        add(down, of: activated, to: x, through: postFeedForwardNorm, work, team)
+        let raised = project(activated, down, onto: x, through: postFeedForwardNorm, work, team)
+        team.eachRow(x.rows, columns: 2 * x.columns, raised?.norm, raised?.sum)
     }
 
     // MARK: Parts
 
-    /// Attention of the rows of `input`; the result is in `work.attended`.
+    /// Attention of the rows of `input` [rows, heads · headSize].
     private func attend(
-        _ input: MatrixView, _ configuration: ModelConfiguration, positions: [Int32], cache: KVLayer, _ work: Workspace,
-        _ team: ThreadTeam
-    ) {
+        _ input: MatrixView, _ configuration: ModelConfiguration, cache: KVLayer, _ work: Workspace, _ team: ThreadTeam
+    ) -> MatrixView {
         let (wide, narrow) = (configuration.querySize, configuration.keyValueSize)
         let all = work.queryKeyValue.matrix(rows: input.rows, columns: wide + 2 * narrow)
         let queries = all.columns(0..<wide)
         let keys = all.columns(wide..<wide + narrow)
         let values = all.columns(wide + narrow..<wide + 2 * narrow)
-        work.quantized.prepare(input, for: queryKeyValue, query, key, value, team: team)
-        queryKeyValue?.apply(input, into: all, work.quantized, team)
-        query?.apply(input, into: queries, work.quantized, team)
-        key?.apply(input, into: keys, work.quantized, team)
-        value?.apply(input, into: values, work.quantized, team)
-        queryNorm?.apply(queries, into: queries, team)
-        keyNorm?.apply(keys, into: keys, team)
-        if let rotary {
-            let (size, style) = (configuration.headSize, configuration.ropeStyle)
-            rotary.rotate(queries, positions: positions, headSize: size, style: style, team: team)
-            rotary.rotate(keys, positions: positions, headSize: size, style: style, team: team)
+        if let queryKeyValue {
+            matmul(input, work.quantized, queryKeyValue.output(all), team: team)
+        } else if let query, let key, let value {
+            matmul(
+                input, work.quantized, query.output(queries), key.output(keys), value.output(values), team: team)
         }
-        cache.store(keys: keys, values: values, rows: work.rows, team: team)
+        let (size, style) = (configuration.headSize, configuration.ropeStyle)
+        team.eachRow(
+            input.rows, columns: 2 * all.columns, queryNorm?(queries, into: queries), keyNorm?(keys, into: keys),
+            rotary.map { .rotate(queries, by: $0, rows: work.rows, headSize: size, style: style) },
+            rotary.map { .rotate(keys, by: $0, rows: work.rows, headSize: size, style: style) },
+            .store(keys: keys, values: values, in: cache, rows: work.rows))
+        let attended = work.attended.matrix(rows: input.rows, columns: wide)
         LLMKernels.attention(
-            queries, layer: cache, rows: work.rows, parameters: attention,
-            into: work.attended.matrix(rows: input.rows, columns: wide), scratch: work.attentionScratch, team: team)
+            queries, layer: cache, rows: work.rows, parameters: attention, into: attended,
+            scratch: work.attentionScratch, team: team)
+        return attended
     }
 
-    /// act(gate) · up, or act(up) without a gate [rows, intermediate].
+    /// act(gate) · up, or act(up) without a gate [rows, intermediate], quantised for `down`.
     private func activate(
         _ input: MatrixView, _ configuration: ModelConfiguration, _ work: Workspace, _ team: ThreadTeam
     ) -> MatrixView {
         let width = configuration.intermediateSize
         let both = work.gateUp.matrix(rows: input.rows, columns: 2 * width)
         let (gated, raised) = (both.columns(0..<width), both.columns(width..<2 * width))
-        work.quantized.prepare(input, for: gate, up, team: team)
-        up.apply(input, into: raised, work.quantized, team)
-        guard let gate else {
-            gelu(raised, into: gated, team: team)
-            return gated
-        }
-        gate.apply(input, into: gated, work.quantized, team)
-        switch configuration.activation {
-        case .silu: siluProduct(gated, raised, into: gated, team: team)
-        case .geluTanh: geluProduct(gated, raised, into: gated, team: team)
-        }
+        matmul(input, work.quantized, up.output(raised), gate?.output(gated), team: team)
+        let activation: RowOperation =
+            switch (gate, configuration.activation) {
+            case (nil, _): .gelu(raised, into: gated)
+            case (_, .silu): .siluProduct(gated, raised, into: gated)
+            case (_, .geluTanh): .geluProduct(gated, raised, into: gated)
+            }
+        team.eachRow(input.rows, columns: 8 * width, activation, work.quantized.quantize(gated, for: down))
         return gated
     }
 
-    /// x += norm(linear(input)), without the norm if there is none.
-    private func add(
-        _ linear: Linear, of input: MatrixView, to x: MatrixView, through norm: Norm?, _ work: Workspace,
+    /// x += norm(linear(input)). Without a norm that is done at once; else the two operations that are left to do.
+    private func project(
+        _ input: MatrixView, _ linear: Linear, onto x: MatrixView, through norm: Norm?, _ work: Workspace,
         _ team: ThreadTeam
-    ) {
-        work.quantized.prepare(input, for: linear, team: team)
-        guard let norm else { return linear.apply(input, into: x, accumulate: true, work.quantized, team) }
+    ) -> (norm: RowOperation, sum: RowOperation)? {
+        guard let norm else {
+            matmul(input, work.quantized, linear.output(x, accumulates: true), team: team)
+            return nil
+        }
         let sum = work.normed.matrix(rows: x.rows, columns: x.columns)
-        linear.apply(input, into: sum, work.quantized, team)
-        norm.apply(sum, into: sum, team)
-        LLMKernels.add(x, sum, into: x, team: team)
+        matmul(input, work.quantized, linear.output(sum), team: team)
+        return (norm(sum, into: sum), .add(x, sum, into: x))
     }
 }

@@ -66,20 +66,22 @@ package final class LanguageModel: Sendable {
         let x = work.hidden.matrix(rows: rows, columns: configuration.hiddenSize)
         embed(batch, into: x, work, team)
         for (layer, memory) in zip(layers, cache.layers) {
-            layer.forward(x, configuration, positions: batch.positions, cache: memory, work, team)
+            layer.forward(x, configuration, cache: memory, work, team)
         }
         project(x, batch.logitRows, work, team)
     }
 
     private func embed(_ batch: StepBatch, into x: MatrixView, _ work: Workspace, _ team: ThreadTeam) {
         for (row, token) in batch.tokens.enumerated() { embedding.copyRow(Int(token), to: x.row(row)) }
-        if configuration.embeddingScale != 1 { scale(x, by: configuration.embeddingScale, into: x, team: team) }
+        if configuration.embeddingScale != 1 {
+            team.eachRow(x.rows, columns: x.columns, .scale(x, by: configuration.embeddingScale, into: x))
+        }
         if let positionEmbedding {
             let places = work.normed.matrix(rows: x.rows, columns: x.columns)
             for (row, position) in batch.positions.enumerated() {
                 positionEmbedding.copyRow(Int(position), to: places.row(row))
             }
-            add(x, places, into: x, team: team)
+            team.eachRow(x.rows, columns: x.columns, .add(x, places, into: x))
         }
     }
 
@@ -90,10 +92,13 @@ package final class LanguageModel: Sendable {
         for (place, row) in wanted.enumerated() {
             gathered.row(place).baseAddress!.update(from: x.row(Int(row)).baseAddress!, count: x.columns)
         }
-        outputNorm.apply(gathered, into: gathered, team)
+        team.eachRow(
+            wanted.count, columns: 2 * x.columns, outputNorm(gathered, into: gathered),
+            work.quantized.quantize(gathered, for: head))
         let logits = work.logits.matrix(rows: wanted.count, columns: configuration.vocabularySize)
-        work.quantized.prepare(gathered, for: head, team: team)
-        head.apply(gathered, into: logits, work.quantized, team)
-        if let cap = configuration.finalSoftcap { softcap(logits, cap: cap, into: logits, team: team) }
+        matmul(gathered, work.quantized, head.output(logits), team: team)
+        if let cap = configuration.finalSoftcap {
+            team.eachRow(wanted.count, columns: logits.columns, .softcap(logits, cap: cap, into: logits))
+        }
     }
 }

@@ -9,22 +9,18 @@ struct Linear: Sendable {
     /// Inputs have to be quantised first.
     var needsQuantizedInput: Bool { weights.layout.isInteger }
 
-    /// For an input that was quantised, if any of the matrices that read it needs that.
-    func apply(
-        _ x: MatrixView, into y: MatrixView, accumulate: Bool = false, _ quantized: QuantizedRows, _ team: ThreadTeam
-    ) {
-        matmul(x, weights, into: y, bias: bias, accumulate: accumulate, reusing: quantized, team: team)
+    func output(_ y: MatrixView, accumulates: Bool = false) -> MatMulOutput {
+        MatMulOutput(weights, into: y, bias: bias, accumulates: accumulates)
     }
 }
 
 extension QuantizedRows {
-    /// Quantises x unless no matrix that reads it asks for that. (Not variadic: that would be an array for every call.)
-    func prepare(
-        _ x: MatrixView, for first: Linear?, _ second: Linear? = nil, _ third: Linear? = nil, _ fourth: Linear? = nil,
-        team: ThreadTeam
-    ) {
+    /// Quantises x, unless no matrix that reads it asks for that. (Not variadic: that would be an array for every call.)
+    func quantize(
+        _ x: MatrixView, for first: Linear?, _ second: Linear? = nil, _ third: Linear? = nil, _ fourth: Linear? = nil
+    ) -> RowOperation? {
         func asks(_ reader: Linear?) -> Bool { reader?.needsQuantizedInput ?? false }
-        if asks(first) || asks(second) || asks(third) || asks(fourth) { quantize(x, team: team) }
+        return asks(first) || asks(second) || asks(third) || asks(fourth) ? quantize(x) : nil
     }
 }
 
@@ -34,11 +30,11 @@ struct Norm: Sendable {
     let bias: AlignedBuffer<Float>?
     let epsilon: Float
 
-    func apply(_ x: MatrixView, into out: MatrixView, _ team: ThreadTeam) {
+    func callAsFunction(_ x: MatrixView, into out: MatrixView) -> RowOperation {
         if let bias {
-            layerNorm(x, weight: weight, bias: bias, epsilon: epsilon, into: out, team: team)
+            .layerNorm(x, weight: weight, bias: bias, epsilon: epsilon, into: out)
         } else {
-            rmsNorm(x, weight: weight, epsilon: epsilon, into: out, team: team)
+            .rmsNorm(x, weight: weight, epsilon: epsilon, into: out)
         }
     }
 }

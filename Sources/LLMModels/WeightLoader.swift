@@ -96,11 +96,12 @@ struct WeightLoader {
         var builder = try PackedMatrixBuilder(
             rows: tensor.rows, columns: tensor.columns, layout: layout, minimums: minimums)
         withUnsafeMutablePointer(to: &builder) { builder in
-            // Whole panels for each thread: rows of a panel share cache lines.
+            // Whole panels for each part: rows of a panel share cache lines.
             let panels = (tensor.rows + 15) / 16
-            team.run { thread, threads in
+            let parts = min(panels, team.count * 8)
+            team.run(parts: parts) { part, _ in
                 let scratch = RowScratch(columns: tensor.columns)
-                let rows = panels * thread / threads * 16..<min(tensor.rows, panels * (thread + 1) / threads * 16)
+                let rows = panels * part / parts * 16..<min(tensor.rows, panels * (part + 1) / parts * 16)
                 for row in rows { setRow(row, builder, scratch) }
             }
         }

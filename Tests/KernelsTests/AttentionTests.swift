@@ -54,13 +54,13 @@ struct AttentionCase: CustomTestStringConvertible, Sendable {
     @Test(arguments: AttentionCase.all)
     func matchesThePlainFormulaWhateverTheCompany(_ shape: AttentionCase) {
         var random = Randomness()
-        let lengths = [70, 33], width = shape.kvHeads * shape.size, queryWidth = shape.heads * shape.size
+        let lengths = [150, 70], width = shape.kvHeads * shape.size, queryWidth = shape.heads * shape.size
         let layout = KVLayout(kvHeads: shape.kvHeads, headSize: shape.size, precision: shape.precision)
-        let numbers = (0..<12).map(Int32.init).shuffled(using: &random)
-        let tables = [Array(numbers[0..<5]), Array(numbers[5..<8])]
-        let memory = AlignedBuffer<UInt8>(count: 12 * layout.blockBytes)
+        let numbers = (0..<20).map(Int32.init).shuffled(using: &random)
+        let tables = [Array(numbers[0..<10]), Array(numbers[10..<15])]
+        let memory = AlignedBuffer<UInt8>(count: 20 * layout.blockBytes)
         memset(memory.base, 0xff, memory.count)
-        let layer = KVLayer(layout: layout, blockCount: 12, buffer: memory)
+        let layer = KVLayer(layout: layout, blockCount: 20, buffer: memory)
         let parameters = AttentionParameters(
             scale: 1 / Float(shape.size).squareRoot(), window: shape.window, softcap: shape.softcap)
 
@@ -89,7 +89,9 @@ struct AttentionCase: CustomTestStringConvertible, Sendable {
                 buffer.matrix(rows: rows, columns: columns).rows(range)
             }
             if store {
-                layer.store(keys: slice(keys, width), values: slice(values, width), rows: step, team: team)
+                team.eachRow(
+                    range.count, columns: 2 * width,
+                    .store(keys: slice(keys, width), values: slice(values, width), in: layer, rows: step))
             }
             let out = AlignedBuffer<Float>(count: range.count * queryWidth)
             attention(
@@ -119,9 +121,9 @@ struct AttentionCase: CustomTestStringConvertible, Sendable {
         var random = Randomness()
         let group = shape.heads / shape.kvHeads, element = shape.precision == .float16 ? 2 : 4
         let half = shape.kvHeads * shape.size * 16 * element
-        let count = 40, width = shape.heads * shape.size
-        let cache = AlignedBuffer<UInt8>(count: 2 * half * 3)
-        for block in 0..<3 {
+        let count = 90, width = shape.heads * shape.size
+        let cache = AlignedBuffer<UInt8>(count: 2 * half * 6)
+        for block in 0..<6 {
             for slot in 0..<16 {
                 ck_store_token(
                     cache.base + 2 * half * block, Int64(half), Int32(shape.kvHeads), Int32(shape.size),
@@ -131,7 +133,7 @@ struct AttentionCase: CustomTestStringConvertible, Sendable {
         }
         let queries = AlignedBuffer(random.floats(count * width))
         let positions = AlignedBuffer((0..<Int32(count)).map { $0 + 3 })
-        let tables = AlignedBuffer<Int32>(count: count), blocks = AlignedBuffer<Int32>([2, 0, 1])
+        let tables = AlignedBuffer<Int32>(count: count), blocks = AlignedBuffer<Int32>([2, 0, 5, 1, 4, 3])
         let scratch = AlignedBuffer<Float>(count: Int(ck_attention_scratch(Int64(count * group), Int32(shape.size))))
         let results = levels.map { table in
             let out = AlignedBuffer<Float>(count: count * width)
@@ -139,11 +141,10 @@ struct AttentionCase: CustomTestStringConvertible, Sendable {
                 queries: queries.base, query_stride: Int64(width), output: out.base, output_stride: Int64(width),
                 cache: cache.base, block_bytes: Int64(2 * half), value_offset: Int64(half),
                 kv_heads: Int32(shape.kvHeads), group: Int32(group), head_size: Int32(shape.size),
-                half_precision: shape.precision == .float16 ? 1 : 0, positions: positions.base, tables: tables.base,
-                blocks: blocks.base, scale: 0.2, softcap: shape.softcap ?? 0, window: Int32(shape.window ?? 0))
-            for head in 0..<shape.kvHeads {
-                table.attention(&job, 0, Int64(count), Int32(head), 0, Int32(group), scratch.base)
-            }
+                half_precision: shape.precision == .float16 ? 1 : 0, rows: Int64(count), positions: positions.base,
+                tables: tables.base, blocks: blocks.base, scale: 0.2, softcap: shape.softcap ?? 0,
+                window: Int32(shape.window ?? 0))
+            table.attention(&job, 0, Int64(count), 0, Int32(shape.kvHeads), 0, Int32(group), scratch.base)
             return out.array
         }
         for result in results.dropFirst() { #expect(sameBytes(result, results[0]), "seed \(random.seed)") }

@@ -94,19 +94,24 @@ struct LayoutCase: CustomTestStringConvertible, Sendable {
             let input = held.matrix(rows: rows, columns: columns)
             let scratch = QuantizedRows(maximumRows: rows, maximumColumns: columns)
             var results: [[Float]] = []
-            for team in teams {
-                let y = AlignedBuffer<Float>(count: rows * outputs)
+            func product(_ x: MatrixView, _ team: ThreadTeam, copies: Int = 1) -> [Float] {
+                if matrix.layout.isInteger { team.eachRow(x.rows, columns: columns, scratch.quantize(x)) }
+                let outputs = (0..<copies).map { _ in AlignedBuffer<Float>(count: x.rows * outputs) }
+                let products = outputs.map {
+                    MatMulOutput(matrix, into: $0.matrix(rows: x.rows, columns: matrix.rows))
+                }
                 matmul(
-                    input, matrix, into: y.matrix(rows: rows, columns: outputs), scratch: scratch, team: team)
-                results.append(y.array)
+                    x, scratch, products[0], copies > 1 ? products[1] : nil, copies > 2 ? products[2] : nil,
+                    team: team)
+                #expect(outputs.allSatisfy { sameBytes($0.array, outputs[0].array) }, "seed \(random.seed)")
+                return outputs[0].array
             }
+            // Alone, and beside one and two other matrices.
+            for (copies, team) in zip(1...3, teams) { results.append(product(input, team, copies: copies)) }
             #expect(sameBytes(results[0], results[1]) && sameBytes(results[0], results[2]), "seed \(random.seed)")
             for row in [0, rows / 2, rows - 1] {
-                let y = AlignedBuffer<Float>(count: outputs)
-                matmul(
-                    input.rows(row..<row + 1), matrix, into: y.matrix(rows: 1, columns: outputs), scratch: scratch,
-                    team: teams[1])
-                #expect(sameBytes(y.array, results[0][row * outputs..<(row + 1) * outputs]), "seed \(random.seed)")
+                let alone = product(input.rows(row..<row + 1), teams[1])
+                #expect(sameBytes(alone, results[0][row * outputs..<(row + 1) * outputs]), "seed \(random.seed)")
             }
         }
     }

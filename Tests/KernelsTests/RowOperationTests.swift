@@ -11,7 +11,7 @@ import Testing
             let x = AlignedBuffer(random.floats(rows * columns)), out = AlignedBuffer<Float>(count: rows * columns)
             let weight = AlignedBuffer(random.floats(columns)), bias = AlignedBuffer(random.floats(columns))
             let view = x.matrix(rows: rows, columns: columns), result = out.matrix(rows: rows, columns: columns)
-            rmsNorm(view, weight: weight, epsilon: 1e-5, into: result, team: team)
+            team.eachRow(rows, columns: columns, .rmsNorm(view, weight: weight, epsilon: 1e-5, into: result))
             for row in 0..<rows {
                 let values = view.row(row).map(Double.init), n = Double(columns)
                 let root = (values.reduce(0) { $0 + $1 * $1 } / n + 1e-5).squareRoot()
@@ -20,7 +20,8 @@ import Testing
                     #expect(abs(Double(result.row(row)[i]) - truth) < 1e-5, "seed \(random.seed)")
                 }
             }
-            layerNorm(view, weight: weight, bias: bias, epsilon: 1e-5, into: result, team: team)
+            team.eachRow(
+                rows, columns: columns, .layerNorm(view, weight: weight, bias: bias, epsilon: 1e-5, into: result))
             for row in 0..<rows {
                 let values = view.row(row).map(Double.init), n = Double(columns)
                 let mean = values.reduce(0, +) / n
@@ -38,11 +39,13 @@ import Testing
         var random = Randomness()
         let x = AlignedBuffer(random.floats(64 * 4 * 32)), weight = AlignedBuffer(random.floats(32))
         let byHead = AlignedBuffer<Float>(count: x.count)
-        rmsNorm(
-            x.matrix(rows: 256, columns: 32), weight: weight, epsilon: 1e-6,
-            into: byHead.matrix(rows: 256, columns: 32), team: ThreadTeam(threads: 1))
+        ThreadTeam(threads: 1).eachRow(
+            256, columns: 32,
+            .rmsNorm(
+                x.matrix(rows: 256, columns: 32), weight: weight, epsilon: 1e-6,
+                into: byHead.matrix(rows: 256, columns: 32)))
         let view = x.matrix(rows: 64, columns: 128)
-        rmsNorm(view, weight: weight, epsilon: 1e-6, into: view, team: team)
+        team.eachRow(64, columns: 128, .rmsNorm(view, weight: weight, epsilon: 1e-6, into: view))
         #expect(sameBytes(x.array, byHead.array))
     }
 
@@ -53,8 +56,12 @@ import Testing
             frequencies: RoPETable.frequencies(base: 10_000, dimensions: dimensions), positions: 500)
         let original = random.floats(3 * 2 * 16), x = AlignedBuffer(original)
         let positions: [Int32] = [0, 7, 499]
-        table.rotate(
-            x.matrix(rows: 3, columns: 32), positions: positions, headSize: 16, style: style, team: team)
+        let rows = PagedRows()
+        rows.assign(
+            positions: positions, sequences: [0, 0, 0], blockTables: [Array(repeating: 0, count: 500 / 16 + 1)])
+        team.eachRow(
+            3, columns: 32,
+            .rotate(x.matrix(rows: 3, columns: 32), by: table, rows: rows, headSize: 16, style: style))
         for (row, position) in positions.enumerated() {
             for head in 0..<2 {
                 let base = row * 32 + head * 16
@@ -88,9 +95,11 @@ import Testing
         let gate = AlignedBuffer(random.floats(40 * 600)), up = AlignedBuffer(random.floats(40 * 600))
         let out = AlignedBuffer<Float>(count: 40 * 600)
         let view = gate.matrix(rows: 40, columns: 500, stride: 600, offset: 0)
-        siluProduct(
-            view, up.matrix(rows: 40, columns: 500, stride: 600), into: out.matrix(rows: 40, columns: 500, stride: 600),
-            team: team)
+        team.eachRow(
+            40, columns: 500,
+            .siluProduct(
+                view, up.matrix(rows: 40, columns: 500, stride: 600),
+                into: out.matrix(rows: 40, columns: 500, stride: 600)))
         for row in 0..<40 {
             for column in 0..<600 {
                 let i = row * 600 + column, x = Double(gate.base[i])
@@ -98,12 +107,11 @@ import Testing
                 #expect(abs(Double(out.base[i]) - truth) < 3e-6, "seed \(random.seed)")
             }
         }
-        softcap(view, cap: 2, into: view, team: team)
+        team.eachRow(40, columns: 500, .softcap(view, cap: 2, into: view))
         #expect(view.row(7).allSatisfy { abs($0) < 2 })
-        scale(view, by: 0.5, into: view, team: team)
-        add(view, view, into: view, team: team)
-        gelu(view, into: view, team: team)
-        geluProduct(view, view, into: view, team: team)
+        team.eachRow(
+            40, columns: 2500, .scale(view, by: 0.5, into: view), .add(view, view, into: view),
+            .gelu(view, into: view), .geluProduct(view, view, into: view))
         #expect(view.row(7).allSatisfy { $0.isFinite })
     }
 }

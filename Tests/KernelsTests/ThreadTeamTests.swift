@@ -12,15 +12,17 @@ private final class Counter: Sendable {
 
 @Suite struct ThreadTeamTests {
     @Test(arguments: 1...5)
-    func everyThreadRunsOncePerRound(threads: Int) {
+    func everyPartRunsOncePerRound(threads: Int) {
         let team = ThreadTeam(threads: threads)
-        let counts = AlignedBuffer<Int>(count: threads * 8)
+        let parts = 13, counts = AlignedBuffer<Int>(count: parts * 8), busy = AlignedBuffer<Int>(count: threads * 8)
         for round in 1...2000 {
-            team.run { thread, of in
-                #expect(of == threads)
-                counts.base[thread * 8] += 1
+            team.run(parts: parts) { part, thread in
+                #expect(0..<threads ~= thread)
+                busy.base[thread * 8] += 1
+                counts.base[part * 8] += 1
             }
-            for thread in 0..<threads { #expect(counts.base[thread * 8] == round) }
+            for part in 0..<parts { #expect(counts.base[part * 8] == round) }
+            #expect((0..<threads).reduce(0) { $0 + busy.base[$1 * 8] } == round * parts)
             if round % 500 == 0 { usleep(2000) }  // long enough for the team to fall asleep
         }
     }
@@ -28,22 +30,22 @@ private final class Counter: Sendable {
     @Test func nestedAndConcurrentRunsAreWhole() async {
         let team = ThreadTeam(threads: 3)
         let total = Counter()
-        team.run { _, _ in
-            team.run { _, _ in total.add() }
+        team.run(parts: 3) { _, _ in
+            team.run(parts: 5) { _, _ in total.add() }
         }
-        #expect(total.value == 9)
+        #expect(total.value == 15)
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<4 {
                 group.addTask {
-                    for _ in 0..<500 { team.run { _, _ in total.add() } }
+                    for _ in 0..<500 { team.run(parts: 3) { _, _ in total.add() } }
                 }
             }
         }
-        #expect(total.value == 9 + 4 * 500 * 3)
+        #expect(total.value == 15 + 4 * 500 * 3)
     }
 
     @Test func teamsComeAndGo() {
-        for threads in 0..<200 { ThreadTeam(threads: 1 + threads % 4).run { _, _ in } }
+        for threads in 0..<200 { ThreadTeam(threads: 1 + threads % 4).run(parts: threads % 3) { _, _ in } }
     }
 }
 

@@ -89,6 +89,7 @@ typedef struct {
     const uint8_t *cache;
     int64_t block_bytes, value_offset;
     int32_t kv_heads, group, head_size, half_precision;
+    int64_t rows;
     const int32_t *positions;  // [row]
     const int32_t *tables;     // [row]: where the block list of the row's sequence starts in `blocks`
     const int32_t *blocks;
@@ -137,11 +138,12 @@ typedef struct {
     void (*half_to_float)(const uint16_t *x, float *out, int64_t n);
     void (*float_to_bfloat)(const float *x, uint16_t *out, int64_t n);
     void (*bfloat_to_float)(const uint16_t *x, float *out, int64_t n);
-    /// Query rows [row_begin, row_end) of one sequence (positions ascending) × heads [head_begin, head_end) of the group
-    /// of `kv_head`. Online softmax over the blocks from the window's first to the row's own, one merge per block; per
-    /// row the result is that of the row alone. scratch: ck_attention_scratch floats, 64-byte aligned.
-    void (*attention)(const ck_attention *job, int64_t row_begin, int64_t row_end, int32_t kv_head, int32_t head_begin,
-                      int32_t head_end, float *scratch);
+    /// Query rows [row_begin, row_end) of one sequence (positions ascending) × heads [head_begin, head_end) of the groups
+    /// of K/V heads [kv_begin, kv_end). Online softmax over spans of 64 tokens, counted from position 0, from the
+    /// window's first to the row's own, one merge per span; per row the result is that of the row alone. scratch:
+    /// ck_attention_scratch floats for the queries of one K/V head, 64-byte aligned.
+    void (*attention)(const ck_attention *job, int64_t row_begin, int64_t row_end, int32_t kv_begin, int32_t kv_end,
+                      int32_t head_begin, int32_t head_end, float *scratch);
 } ck_kernels;
 
 /// Floats of scratch that `attention` needs for `queries` = rows × heads.
@@ -162,13 +164,14 @@ ck_selection ck_selection_state(void);
 
 /// Fixed threads that run one function together. They spin briefly, then sleep on a futex.
 typedef struct ck_team ck_team;
-typedef void (*ck_team_body)(void *context, int32_t thread, int32_t threads);
+typedef void (*ck_team_body)(void *context, int32_t part, int32_t parts, int32_t thread);
 /// `threads` counts the caller, so threads - 1 are started, or as many as the system grants. Null without memory.
 ck_team *ck_team_create(int32_t threads);
 int32_t ck_team_count(const ck_team *team);
-/// Calls body(context, t, threads) for every t, t = 0 on the caller; returns when all are done. No allocation. While the
-/// team is busy (a call from within a body, or from another thread) the caller runs every part itself.
-void ck_team_run(ck_team *team, ck_team_body body, void *context);
+/// Calls body(context, p, parts, t) for every part p (at most 32,767), on whichever thread t gets to it first; thread 0 is
+/// the caller. Returns when all are done. No allocation. While the team is busy (a call from within a body, or from
+/// another thread) the caller runs every part itself, as thread 0.
+void ck_team_run(ck_team *team, ck_team_body body, void *context, int32_t parts);
 /// Ends and joins the threads.
 void ck_team_destroy(ck_team *team);
 

@@ -41,13 +41,12 @@ extension Engine {
     /// Chooses tokens and takes log-probabilities, rows spread over the team.
     func evaluate(_ logits: UnsafePointer<Float>) {
         let size = model.vocabularySize
+        // A closure costs two allocations: not for what one thread does anyway.
         if logitRows.count == 1 || samplers.count == 1 {
             for index in logitRows.indices { outcomes[index] = evaluate(index, logits + index * size, samplers[0]) }
         } else {
-            team.run { thread, count in
-                for index in stride(from: thread, to: logitRows.count, by: count) {
-                    outcomes[index] = evaluate(index, logits + index * size, samplers[thread])
-                }
+            team.run(parts: logitRows.count) { index, thread in
+                outcomes[index] = evaluate(index, logits + index * size, samplers[thread])
             }
         }
     }
