@@ -1,7 +1,8 @@
 DROP FUNCTION millrace.unregister_worker(uuid);
 DROP FUNCTION millrace.expire(integer);
 DROP FUNCTION millrace.promote(integer);
-DROP FUNCTION millrace.hand_back_unknown(uuid, bigint[]);
+-- Databases made before there was a release may lack it.
+DROP FUNCTION IF EXISTS millrace.hand_back_unknown(uuid, bigint[]);
 DROP FUNCTION millrace.rescue(integer);
 DROP FUNCTION millrace.report_progress(bigint[], bigint[], jsonb[]);
 DROP FUNCTION millrace.complete(bigint[], bigint[], text[], jsonb[], jsonb[], jsonb[], double precision[]);
