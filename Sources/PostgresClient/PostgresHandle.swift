@@ -147,10 +147,13 @@ package final class PostgresHandle {
 
     /// Waits for the socket and takes what it has; a wake cancels the statement on the server.
     private func wait(writing: Bool, _ deadline: Deadline) throws(PostgresError) {
-        switch SocketWait.wait(for: socket, writing: writing, waker: waker, until: deadline) {
+        switch SocketWait.wait(for: socket, writing: writing, waker: waker, until: deadline.within(1)) {
         case .ready(let isReadable):
             // A server that has something to say takes nothing more until it is heard.
             if isReadable, PQconsumeInput(connection) != 1 { throw failure() }
+        case .timedOut where !deadline.isOver:
+            // With TLS, bytes may have been read off the socket that libpq has not asked for yet.
+            guard PQconsumeInput(connection) == 1 else { throw failure() }
         case .woken:
             waker?.clear()
             guard StatementCancel(connection)?.run(within: 5) ?? false else {

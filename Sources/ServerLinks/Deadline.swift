@@ -13,6 +13,13 @@ package struct Deadline: Sendable {
 
     private init(instant: ContinuousClock.Instant?) { self.instant = instant }
 
+    /// This, or that many seconds from now, whichever comes first.
+    package func within(_ seconds: Double) -> Deadline {
+        let other = Deadline(in: seconds)
+        guard let instant, let limit = other.instant, instant < limit else { return other }
+        return self
+    }
+
     package var isOver: Bool { instant.map { $0 <= .now } ?? false }
 
     /// What is left, for poll(2): rounded up, so that whoever waits that long finds it over; -1 is for ever.

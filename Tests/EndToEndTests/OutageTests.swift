@@ -84,6 +84,35 @@ import Testing
         }
     }
 
+    /// The network forgets every connection of the worker and freezes, in the middle of a batch.
+    @Test(.timeLimit(.minutes(5))) func jobsOutliveANetworkThatForgets() async throws {
+        try await Fleet.with { fleet in
+            let proxy = try TestProxy(to: fleet.database.url)
+            defer { proxy.close() }
+            let worker = try TestProcess(
+                "inference-worker", ["--threads", "1"],
+                environment: ["DATABASE_URL": proxy.url(for: fleet.database.url), "REDIS_URL": fleet.redis.url])
+            let ids = try await fleet.insert(32, tokens: 150)
+            try await fleet.waitForRunningJobs(16, of: worker.id)
+            proxy.freeze()
+            proxy.loseConnections()
+            // Longer than a worker may be silent.
+            try await Task.sleep(for: .seconds(12))
+            proxy.thaw()
+            try await fleet.waitForAll(ids, within: 120)
+            let jobs = try await fleet.jobs(ids)
+            #expect(jobs.allSatisfy { $0.state == .succeeded && $0.attempt <= 2 })
+            try await fleet.waitForEvents(ids, within: 60)
+            #expect(fleet.events.attempts(ids) == jobs.map(\.attempt))
+
+            let again = try await fleet.insert(32, tokens: 150)
+            try await fleet.waitForAll(again, within: 120)
+            #expect(try await fleet.jobs(again).map(\.result) == jobs.map(\.result))
+            worker.signal(SIGTERM)
+            #expect(await worker.wait() == 0)
+        }
+    }
+
     /// A publisher that vanishes between taking events and deleting them, without a word to the database.
     @Test(.timeLimit(.minutes(2))) func eventsOfAVanishedPublisherArePublishedByAnother() async throws {
         try await TestDatabase.with { database async throws in

@@ -14,6 +14,9 @@ import Testing
         #expect(Deadline(in: 0).isOver && Deadline(in: -5).milliseconds == 0)
         #expect((59_000...60_001).contains(Deadline(in: 60).milliseconds))
         #expect(Deadline(in: 1e9).milliseconds > 0)
+        #expect((900...1001).contains(Deadline.never.within(1).milliseconds))
+        #expect((900...1001).contains(Deadline(in: 60).within(1).milliseconds))
+        #expect(Deadline(in: 0).within(1).isOver)
     }
 
     @Test func aWakeEndsTheWaitBeforeOrAfterItsBegin() {

@@ -43,7 +43,8 @@ struct InferenceWorker: AsyncParsableCommand {
 
         let addresses = try ServerAddresses(home: MillraceHome())
         let database = try PostgresConfiguration(url: addresses.database, applicationName: "millrace-worker")
-        let pool = PostgresPool(database, size: 4, logger: logger)
+        // A worker's statements are short: one that takes longer is lost with its connection, and jobs wait for it.
+        let pool = PostgresPool(database.timeouts(answer: 30), size: 4, logger: logger)
         guard await DatabaseGate(pool: pool, logger: logger).pass() else { return await pool.close() }
         let store = PostgresJobStore(pool: pool)
         let signals = QueueSignals(database, logger: logger)
