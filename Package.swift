@@ -71,10 +71,11 @@ let package = Package(
         // MARK: L2
         library("JobStorage", ["JobModel", "JobMigrations", "PostgresClient", "JSON", .logging]),
         library("LLMModels", ["LLMKernels", "LLMTokenizers", "JSON", .crypto]),
+        library("LLMConstraints", ["LLMTokenizers", "JSON", .orderedCollections]),
 
         // MARK: L3
         library("JobPublishing", ["JobModel", "JobStorage", "RedisClient", "JSON", .logging]),
-        library("LLMInference", ["LLMModels", "LLMTokenizers", "LLMKernels"]),
+        library("LLMInference", ["LLMModels", "LLMConstraints", "LLMTokenizers", "LLMKernels"]),
 
         // MARK: L4
         library("JobWorker", ["JobModel", "JobStorage", "PostgresClient", "JSON", .logging]),
@@ -83,8 +84,8 @@ let package = Package(
         library(
             "JobHandlers",
             [
-                "JobWorker", "JobModel", "JobStorage", "LLMInference", "LLMModels", "LLMTokenizers", "LLMPrompts",
-                "LLMKernels", "JSON", .orderedCollections, .logging,
+                "JobWorker", "JobModel", "JobStorage", "LLMInference", "LLMConstraints", "LLMModels", "LLMTokenizers",
+                "LLMPrompts", "LLMKernels", "JSON", .orderedCollections, .logging,
             ]),
 
         // MARK: L6
@@ -124,6 +125,8 @@ let package = Package(
             "ModelsTests",
             ["LLMModels", "LLMTokenizers", "LLMKernels", "TokenizerGoldens", "JSON", "AllocationCounter"],
             resources: [.copy("Goldens")]),
+        tests(
+            "ConstraintsTests", ["LLMConstraints", "LLMModels", "LLMTokenizers", "JSON"], resources: [.copy("Goldens")]),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         tests(
             "InferenceTests",

@@ -58,6 +58,9 @@ package struct Tokenizer: Sendable {
         return text + decoder.finish()
     }
 
+    /// A text loses the space that its first token begins with.
+    package var stripsFirstSpace: Bool { decoder.strippedSpaces > 0 || decoder.dropsMarksOfFirstToken }
+
     /// The bytes that the token contributes to a text; none for a special token and for an id outside of the vocabulary.
     package func bytes(of token: Int32) -> [UInt8] {
         guard (0..<vocabularySize).contains(Int(token)), !isSpecial(token) else { return [] }

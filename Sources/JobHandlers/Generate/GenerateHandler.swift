@@ -4,6 +4,7 @@ import JSON
 import JobModel
 import JobStorage
 import JobWorker
+import LLMConstraints
 import LLMInference
 import LLMKernels
 import Logging
@@ -72,10 +73,16 @@ package final class GenerateHandler: JobHandler {
         } catch {
             return .failed(JobFailure(code: "invalid_input", message: error.description, field: error.field))
         }
+        let constraint: TokenConstraint?
+        do throws(InputError) {
+            constraint = try await compile(input.constraint, model)
+        } catch {
+            return .failed(JobFailure(code: "invalid_input", message: error.description, field: error.field))
+        }
         let draft = GenerationDraft(model: model, resuming: lease.progress, progress: progress)
         let request = GenerationRequest(
             id: nextRequest.wrappingAdd(1, ordering: .relaxed).oldValue, prompt: prompt, parameters: input.parameters,
-            resumeTokens: draft.resumeTokens, priority: -lease.priority)
+            resumeTokens: draft.resumeTokens, constraint: constraint, priority: -lease.priority)
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 model.engine.submit(request) { event in
@@ -93,6 +100,19 @@ package final class GenerateHandler: JobHandler {
         }
     }
 
+    /// May take a moment the first time.
+    @concurrent
+    private func compile(
+        _ constraint: GenerateInput.Constraint?, _ model: ResidentModel
+    ) async throws(InputError) -> TokenConstraint? {
+        guard let constraint else { return nil }
+        do throws(ConstraintError) {
+            return try model.constraints.constraint(constraint.source)
+        } catch {
+            throw InputError(field: constraint.field, reason: error.description)
+        }
+    }
+
     private static func outcome(of error: EngineError) -> Outcome {
         switch error {
         case .stopped: .released
@@ -107,6 +127,14 @@ package final class GenerateHandler: JobHandler {
                     message:
                         "input.max_tokens: prompt and answer together need room for \(needed * KVLayout.blockSize) "
                         + "tokens, this worker has \(cache * KVLayout.blockSize)",
+                    field: "input.max_tokens"))
+        case .constraintTooLong(let needed, let available):
+            .failed(
+                JobFailure(
+                    code: "invalid_input",
+                    message:
+                        "input.max_tokens: the shortest text that satisfies the constraint may take \(needed) tokens, "
+                        + "there is room for \(available)",
                     field: "input.max_tokens"))
         case .invalidParameter, .invalidResume:
             .failed(JobFailure(code: "invalid_input", message: "input.\(error)"))

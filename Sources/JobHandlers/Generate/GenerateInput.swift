@@ -15,6 +15,8 @@ package struct GenerateInput: Sendable {
     package var system: String?
     package var tools: [JSONValue]
     package var parameters: SamplingParameters
+    /// What the text must satisfy.
+    package var constraint: Constraint?
 }
 
 /// A field of an input that is not as it must be. The message begins with the field's name.
@@ -53,6 +55,8 @@ extension GenerateInput {
         sampling.logprobs = try Self.logprobs(fields)
         sampling.ignoreEndOfText = try fields.bool("ignore_eos") ?? false
         parameters = sampling
+        constraint = try Constraint(fields)
+        if let constraint { try constraint.refuseOtherEnds(sampling) }
     }
 
     /// Stands for "more than 0"; the same number is in millrace.generate_error.
@@ -61,6 +65,7 @@ extension GenerateInput {
     private static let fields: Set<String> = [
         "prompt", "messages", "raw", "system", "tools", "max_tokens", "temperature", "top_k", "top_p", "min_p",
         "repetition_penalty", "presence_penalty", "frequency_penalty", "seed", "stop", "logprobs", "ignore_eos",
+        "response_format", "structured_outputs",
     ]
 
     private static func prompt(_ fields: FieldReader) throws(InputError) -> Prompt {

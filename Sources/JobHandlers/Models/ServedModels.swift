@@ -2,6 +2,7 @@
 import Foundation
 import JobModel
 import JobStorage
+import LLMConstraints
 import LLMInference
 import LLMKernels
 import LLMModels
@@ -39,6 +40,8 @@ package final class ResidentModel: Sendable {
     /// Nil for a model without one.
     package let chatTemplate: ChatTemplate?
     package let engine: EngineThread
+    /// Compiled constraints of structured output.
+    package let constraints: ConstraintCache
 
     init(
         name: String, digest: String, configuration: ModelConfiguration, tokenizer: Tokenizer,
@@ -50,6 +53,8 @@ package final class ResidentModel: Sendable {
         self.tokenizer = tokenizer
         self.chatTemplate = chatTemplate
         self.engine = engine
+        let size = configuration.vocabularySize
+        constraints = ConstraintCache { Vocabulary(tokenizer, size: size) }
     }
 }
 

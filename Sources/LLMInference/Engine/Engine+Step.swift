@@ -59,7 +59,8 @@ extension Engine {
         if use.outputIndex < sequence.outputCount {
             outcome.token = sequence.tokens[sequence.promptCount + use.outputIndex]
         } else {
-            outcome.token = sampler.choose(row, parameters, sequence.penalties, position: use.outputIndex)
+            outcome.token = sampler.choose(
+                row, parameters, sequence.penalties, position: use.outputIndex, constraint: sequence.constraint)
         }
         guard parameters.wantsLogprobs, let token = outcome.token else { return outcome }
         guard let normaliser = sampler.logNormaliser(row) else { return LogitOutcome() }

@@ -9,6 +9,7 @@ final class EngineSequence {
     /// Prompt and output.
     private(set) var tokens: [Int32]
     private(set) var penalties: Penalties?
+    let constraint: AnswerConstraint?
     private(set) var logprobs: [TokenLogprob] = []
     private(set) var end: (reason: FinishReason, match: StopMatch?)?
 
@@ -18,7 +19,7 @@ final class EngineSequence {
     private var matcher: StopMatcher
     private var text = ""
 
-    /// - Throws: `invalidResume`. Everything else has been checked.
+    /// - Throws: `invalidResume` and what a constraint is not possible with. Everything else has been checked.
     init(_ request: GenerationRequest, model: any StepModel) throws(EngineError) {
         id = request.id
         parameters = request.parameters
@@ -31,12 +32,16 @@ final class EngineSequence {
         if parameters.penalises {
             penalties = Penalties(parameters, prompt: request.prompt, vocabularySize: model.vocabularySize)
         }
+        constraint = try AnswerConstraint(request, model: model)
         for (index, token) in request.resumeTokens.enumerated() {
             if end != nil {
                 throw .invalidResume(
                     reason: "the answer ends after \(index) of the \(request.resumeTokens.count) tokens")
             }
             _ = accept(token)
+            if constraint?.isBroken == true {
+                throw .invalidResume(reason: "token \(index) is not what the constraint allows there")
+            }
         }
     }
 
@@ -68,10 +73,12 @@ final class EngineSequence {
 
     /// Takes the next output token; sets `end` when it is the last. Returns the text that became certain.
     ///
-    /// Looked at in this order: end-of-text tokens, stop tokens, stop strings, `maximumTokens`, the context's end.
+    /// Looked at in this order: end-of-text tokens, stop tokens, stop strings, the constraint's end,
+    /// `maximumTokens`, the context's end.
     func accept(_ token: Int32) -> String {
         tokens.append(token)
         penalties?.add(outputToken: token)
+        constraint?.accept(token)
         var delta = ""
         if endOfText.contains(token) {
             end = (.stop, .endOfText(token))
@@ -79,7 +86,10 @@ final class EngineSequence {
             end = (.stop, .token(token))
         } else {
             delta = matcher.append(decoder.append(token))
-            if matcher.match == nil && (outputCount == parameters.maximumTokens || tokens.count == contextLength) {
+            if constraint?.isComplete == true {
+                end = (.stop, .constraint)
+            } else if matcher.match == nil && (outputCount == parameters.maximumTokens || tokens.count == contextLength)
+            {
                 end = (.length, nil)
             }
         }

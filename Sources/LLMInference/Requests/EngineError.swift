@@ -10,6 +10,8 @@ package enum EngineError: Error, Sendable, Hashable {
     case promptTooLong(tokens: Int, contextLength: Int)
     /// The longest possible answer needs more cache than the engine has at all.
     case exceedsCache(neededBlocks: Int, cacheBlocks: Int)
+    /// No answer of at most `maximumTokens` tokens satisfies the constraint for certain.
+    case constraintTooLong(neededTokens: Int, availableTokens: Int)
     /// Resumed tokens that an uninterrupted run could not have produced.
     case invalidResume(reason: String)
     case duplicateRequest(UInt64)
@@ -34,6 +36,8 @@ extension EngineError: CustomStringConvertible {
             "prompt: \(tokens) tokens leave no room for an answer in a context of \(contextLength)"
         case .exceedsCache(let needed, let cache):
             "prompt and maximumTokens: need \(needed) cache blocks of \(BlockAllocator.blockSize) tokens, the engine has \(cache)"
+        case .constraintTooLong(let needed, let available):
+            "maximumTokens: the shortest text that satisfies the constraint may take \(needed) tokens, there is room for \(available)"
         case .invalidResume(let reason):
             "resumeTokens: \(reason)"
         case .duplicateRequest(let id):

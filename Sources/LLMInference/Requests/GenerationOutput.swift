@@ -1,7 +1,7 @@
 // What an engine answers.
 
 package enum FinishReason: String, Sendable, Hashable {
-    /// An end-of-text token, a stop token or a stop string.
+    /// An end-of-text token, a stop token or a stop string, or the constraint leaves nothing that could follow.
     case stop
     /// `maximumTokens` or the end of the context.
     case length
@@ -13,6 +13,8 @@ package enum StopMatch: Sendable, Hashable {
     case endOfText(Int32)
     case token(Int32)
     case string(String)
+    /// The text satisfies the constraint and nothing may follow it.
+    case constraint
 }
 
 package struct TokenUsage: Sendable, Hashable {
@@ -23,7 +25,8 @@ package struct TokenUsage: Sendable, Hashable {
     package var cachedTokens: Int
 }
 
-/// Natural logarithms of probabilities under the model's own distribution: before penalties, temperature and filters.
+/// Natural logarithms of probabilities under the model's own distribution: before constraint,
+/// penalties, temperature and filters.
 package struct TokenLogprob: Sendable, Hashable {
     package struct Alternative: Sendable, Hashable {
         package var token: Int32

@@ -1,4 +1,5 @@
 // What an engine is asked to do.
+import LLMConstraints
 
 /// One prompt to be continued.
 package struct GenerationRequest: Sendable, Hashable {
@@ -9,17 +10,21 @@ package struct GenerationRequest: Sendable, Hashable {
     /// Output tokens of an earlier, interrupted run of the same request. The run goes on after them with the bytes that
     /// it would have had without the interruption; events and text deltas begin after them.
     package var resumeTokens: [Int32]
+    /// What the text must satisfy; it does so also when it ends at `maximumTokens`. Can't go with stop strings, stop tokens and
+    /// `ignoreEndOfText`, which would end the text elsewhere or not at all.
+    package var constraint: TokenConstraint?
     /// Higher starts first; first come, first served among equals.
     package var priority: Int
 
     package init(
         id: UInt64, prompt: [Int32], parameters: SamplingParameters = SamplingParameters(),
-        resumeTokens: [Int32] = [], priority: Int = 0
+        resumeTokens: [Int32] = [], constraint: TokenConstraint? = nil, priority: Int = 0
     ) {
         self.id = id
         self.prompt = prompt
         self.parameters = parameters
         self.resumeTokens = resumeTokens
+        self.constraint = constraint
         self.priority = priority
     }
 }

@@ -4,7 +4,7 @@ import Foundation
 import LLMKernels
 
 /// The order is that of Hugging Face `generate` (processors, then warpers):
-/// repetition penalty → frequency and presence penalties → temperature → top-k → top-p → min-p → draw.
+/// constraint → repetition penalty → frequency and presence penalties → temperature → top-k → top-p → min-p → draw.
 /// Each filter works on the distribution that the ones before it left, renormalised. (vLLM applies min-p before top-k
 /// and top-p instead; where only one filter is used the two agree.)
 ///
@@ -16,8 +16,10 @@ package final class Sampler {
     let vocabularySize: Int
     /// Probability of each candidate before top-p and min-p.
     private let weights: UnsafeMutablePointer<Float>
-    /// The row after penalties.
+    /// The row after constraint and penalties.
     private let penalised: UnsafeMutablePointer<Float>
+    /// One bit for each token that the constraint allows.
+    private let allowed: UnsafeMutablePointer<UInt64>
     private let blockSums: UnsafeMutablePointer<Double>
     /// Token of each candidate; unused while every token is one.
     private let tokens: UnsafeMutablePointer<Int32>
@@ -29,6 +31,7 @@ package final class Sampler {
         self.vocabularySize = vocabularySize
         weights = .allocate(capacity: vocabularySize)
         penalised = .allocate(capacity: vocabularySize)
+        allowed = .allocate(capacity: vocabularySize / 64 + 1)
         blockSums = .allocate(capacity: vocabularySize / RowMath.blockSize + 1)
         tokens = .allocate(capacity: vocabularySize)
         keys = .allocate(capacity: max(vocabularySize, SamplingParameters.maximumLogprobs))
@@ -37,6 +40,7 @@ package final class Sampler {
     deinit {
         weights.deallocate()
         penalised.deallocate()
+        allowed.deallocate()
         blockSums.deallocate()
         tokens.deallocate()
         keys.deallocate()
@@ -47,9 +51,12 @@ package final class Sampler {
     ///   - row: `vocabularySize` logits.
     ///   - position: index of the token in the output.
     func choose(
-        _ row: UnsafePointer<Float>, _ parameters: SamplingParameters, _ penalties: Penalties?, position: Int
+        _ row: UnsafePointer<Float>, _ parameters: SamplingParameters, _ penalties: Penalties?, position: Int,
+        constraint: AnswerConstraint? = nil
     ) -> Int32? {
-        let row = penalise(row, penalties)
+        // What the constraint hides must not hide a broken row.
+        if constraint != nil && RowMath.maximum(row, count: vocabularySize) == nil { return nil }
+        let row = prepare(row, penalties, constraint)
         guard let maximum = RowMath.maximum(row, count: vocabularySize) else { return nil }
         if parameters.temperature == 0 {
             return Int32(RowMath.firstIndex(row, count: vocabularySize, of: maximum))
@@ -63,7 +70,7 @@ package final class Sampler {
     func distribution(_ row: UnsafePointer<Float>, _ parameters: SamplingParameters, _ penalties: Penalties?)
         -> [Double]?
     {
-        let row = penalise(row, penalties)
+        let row = prepare(row, penalties, nil)
         guard let maximum = RowMath.maximum(row, count: vocabularySize) else { return nil }
         let candidates = filter(row, maximum: maximum, parameters)
         var probabilities = [Double](repeating: 0, count: vocabularySize)
@@ -73,10 +80,17 @@ package final class Sampler {
         return probabilities
     }
 
-    private func penalise(_ row: UnsafePointer<Float>, _ penalties: Penalties?) -> UnsafePointer<Float> {
-        guard let penalties else { return row }
-        penalised.update(from: row, count: vocabularySize)
-        penalties.apply(to: penalised)
+    private func prepare(
+        _ row: UnsafePointer<Float>, _ penalties: Penalties?, _ constraint: AnswerConstraint?
+    ) -> UnsafePointer<Float> {
+        if penalties == nil && constraint == nil { return row }
+        if let constraint {
+            constraint.fillMask(allowed)
+            TokenBits.select(row, allowed, count: vocabularySize, into: penalised)
+        } else {
+            penalised.update(from: row, count: vocabularySize)
+        }
+        penalties?.apply(to: penalised)
         return UnsafePointer(penalised)
     }
 
