@@ -50,6 +50,13 @@ package final class PostgresConnection: Sendable {
     /// True when the server is gone; every further call fails.
     package var isBroken: Bool { broken.load(ordering: .relaxed) }
 
+    /// False when the server has hung up while nothing was asked of it.
+    func isAlive() async -> Bool {
+        await withCheckedContinuation { continuation in
+            queue.async { continuation.resume(returning: self.handle?.isAlive() ?? false) }
+        }
+    }
+
     /// True between BEGIN and its end, as of the last statement; such a connection must not serve somebody else.
     package var isInTransaction: Bool { transactionIsOpen.load(ordering: .relaxed) }
 

@@ -66,6 +66,12 @@ package final class PostgresHandle {
         isDropped ? PQTRANS_UNKNOWN : PQtransactionStatus(connection)
     }
 
+    /// False when the server has hung up meanwhile. Looks at what has arrived, sends nothing.
+    func isAlive() -> Bool {
+        // The first look may find the server's farewell, the second one the end.
+        !isBroken && PQconsumeInput(connection) == 1 && PQconsumeInput(connection) == 1 && !isBroken
+    }
+
     var socket: Int32 { PQsocket(connection) }
 
     /// Notifications that have arrived by now.
@@ -122,6 +128,10 @@ package final class PostgresHandle {
         var last: ResultBox?
         var failure: PostgresError?
         while let box = try nextResult(deadline) {
+            // libpq would offer the same result for ever.
+            if [PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH].contains(PQresultStatus(box.pointer)) {
+                throw drop("a COPY was sent as a statement")
+            }
             failure = failure ?? error(of: box)
             last = box
         }

@@ -78,7 +78,11 @@ package final class PostgresPool: Sendable {
             throw PostgresError(
                 kind: .retriable, message: "no connection of the pool became free within \(acquireTimeout) s")
         }
-        if let idle = state.withLock({ $0.idle.popLast() }) { return idle }
+        // After a restart of the server all of them are dead; that is no reason for a statement to fail.
+        while let idle = state.withLock({ $0.idle.popLast() }) {
+            if await idle.isAlive() { return idle }
+            await idle.close()
+        }
         do throws(PostgresError) {
             return try await PostgresConnection.connect(configuration, logger: logger)
         } catch {

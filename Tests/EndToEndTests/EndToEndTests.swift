@@ -6,7 +6,7 @@ import JobModel
 import TestSupport
 import Testing
 
-@Suite(.serialized, .timeLimit(.minutes(10))) struct EndToEndTests {
+@Suite(.serialized, .timeLimit(.minutes(15))) struct EndToEndTests {
     @Test func fiveHundredJobsOnTwoWorkersEqualOneWorker() async throws {
         try await Fleet.with { fleet in
             let workers = [try fleet.startWorker(), try fleet.startWorker()]

@@ -114,7 +114,7 @@ import Testing
     }
 
     /// A publisher that vanishes between taking events and deleting them, without a word to the database.
-    @Test(.timeLimit(.minutes(2))) func eventsOfAVanishedPublisherArePublishedByAnother() async throws {
+    @Test(.timeLimit(.minutes(5))) func eventsOfAVanishedPublisherArePublishedByAnother() async throws {
         try await TestDatabase.with { database async throws in
             let proxy = try TestProxy(to: database.url)
             defer { proxy.close() }

@@ -76,7 +76,7 @@ import Testing
     }
 
     /// Cancelling must end the statement on the server and must not leave a transaction on a connection of the pool.
-    @Test(.timeLimit(.minutes(1))) func aCancelledTransactionIsRolledBack() async throws {
+    @Test(.timeLimit(.minutes(5))) func aCancelledTransactionIsRolledBack() async throws {
         try await TestDatabase.with(migrated: false) { database async throws in
             let pool = database.pool(1)
             let watcher = database.pool(1)

@@ -6,7 +6,7 @@ import Testing
 
 @testable import PostgresClient
 
-@Suite(.timeLimit(.minutes(2))) struct RefusalTests {
+@Suite(.timeLimit(.minutes(5))) struct RefusalTests {
     private func refusal(_ url: String) async throws -> PostgresError? {
         let configuration = try PostgresConfiguration(url: url)
         return await #expect(throws: PostgresError.self) { try await PostgresConnection.connect(configuration) }

@@ -6,7 +6,7 @@ import Testing
 
 @testable import PostgresClient
 
-@Suite(.timeLimit(.minutes(2))) struct StuckServerTests {
+@Suite(.timeLimit(.minutes(5))) struct StuckServerTests {
     /// A database, reached through a proxy.
     private func withProxy(_ body: (PostgresConfiguration, TestProxy) async throws -> Void) async throws {
         try await TestDatabase.with(migrated: false) { database async throws in
@@ -27,6 +27,44 @@ import Testing
             #expect(error?.kind == .connection)
             #expect(start.duration(to: .now) < .seconds(20))
             #expect(try await pool.query("SELECT 2 AS a")[0].get("a", as: Int.self) == 2)
+            await pool.close()
+        }
+    }
+
+    /// Connections that died in the pool are no reason for a statement to fail.
+    @Test func theFirstStatementAfterARestartSucceeds() async throws {
+        try await TestDatabase.with(migrated: false) { database async throws in
+            let pool = database.pool(3)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<3 { group.addTask { _ = try await pool.query("SELECT pg_sleep(0.1)") } }
+                try await group.waitForAll()
+            }
+            let other = database.pool(1)
+            _ = try await other.query(
+                """
+                SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid()
+                """)
+            for number in 0..<3 {
+                #expect(try await pool.query("SELECT $1::int AS a", [number])[0].get("a", as: Int.self) == number)
+            }
+            await pool.close()
+            await other.close()
+        }
+    }
+
+    @Test func aCopyThatIsSentAsAStatementIsAnError() async throws {
+        try await TestDatabase.with(migrated: false) { database async throws in
+            let pool = database.pool(1)
+            for statement: SQL in ["COPY pg_class TO STDOUT", "CREATE TEMP TABLE t (a int); COPY t FROM STDIN"] {
+                let error = await #expect(throws: PostgresError.self) {
+                    try await pool.withConnection { connection throws(PostgresError) in
+                        try await connection.script(statement)
+                    }
+                }
+                #expect(error?.message.contains("COPY") == true)
+            }
+            #expect(try await pool.query("SELECT 1 AS a")[0].get("a", as: Int.self) == 1)
             await pool.close()
         }
     }

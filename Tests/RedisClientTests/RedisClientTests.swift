@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func aSubscriberSaysWhenItIsBack() async throws {
+    @Test(.timeLimit(.minutes(5))) func aSubscriberSaysWhenItIsBack() async throws {
         try await withRedis { redis in
             let configuration = try RedisConfiguration(url: redis.url)
             let subscriber = RedisSubscriber(configuration, channels: ["a"], patterns: ["p*"])
@@ -74,7 +74,7 @@ import Testing
     }
 
     /// A reader that is too slow learns how much it missed.
-    @Test(.timeLimit(.minutes(1))) func nothingIsLostSilently() async throws {
+    @Test(.timeLimit(.minutes(5))) func nothingIsLostSilently() async throws {
         try await withRedis { redis in
             let configuration = try RedisConfiguration(url: redis.url)
             let subscriber = RedisSubscriber(configuration, channels: ["a"], capacity: 10)
@@ -99,7 +99,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func aStuckServerIsGivenUp() async throws {
+    @Test(.timeLimit(.minutes(5))) func aStuckServerIsGivenUp() async throws {
         try await withRedis { redis in
             var configuration = try RedisConfiguration(url: redis.url)
             configuration.timeout = 0.3

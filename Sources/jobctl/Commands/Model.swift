@@ -1,6 +1,7 @@
 // model add, list, show, remove, fetch: the registry.
 import ArgumentParser
 import Foundation
+import Glibc
 import JSON
 import JobStorage
 import LLMModels
@@ -125,7 +126,7 @@ struct ModelFetch: AsyncParsableCommand {
             throw CommandError("\(name) comes under \(model.licence); agree with --accept-license")
         }
         let download = ModelDownload(model: model, folder: common.home.models)
-        let isNew = try download.run(common.say)
+        let isNew = try download.run(showsProgress: !common.json && isatty(STDERR_FILENO) == 1, common.say)
         let registered = try RegisteredModel(name: name, path: download.path)
         try await common.withStore { try await $0.register(registered) }
         common.show(registered.json, text: "\(name) is \(isNew ? "downloaded" : "here already") and registered")

