@@ -9,8 +9,8 @@ final class Inbox: Sendable {
         var cancelled: Set<JobID> = []
         /// Attempts whose lease is gone; by token, since the same job may run here again already.
         var stale: [JobID: RunToken] = [:]
-        /// The whole worker was found dead.
-        var lost = false
+        /// Incarnations of the worker that were found dead.
+        var lost: Set<WorkerID> = []
         var drain = false
         /// The time that running jobs had for the drain is over.
         var timeUp = false

@@ -66,11 +66,11 @@ package actor Worker {
         let heartbeat = beginHeartbeat(id)
         defer { heartbeat?.stop() }
         let pulse = heartbeat.map { heartbeat in
-            Task { [inbox] in
+            Task { [inbox, id] in
                 for await event in heartbeat.events {
                     switch event {
                     case .cancelled(let ids): inbox.leave { $0.cancelled.formUnion(ids) }
-                    case .lost: inbox.leave { $0.lost = true }
+                    case .lost: inbox.leave { $0.lost.insert(id) }
                     }
                 }
             }
@@ -80,7 +80,7 @@ package actor Worker {
         for await _ in inbox.rings {
             let notes = inbox.take()
             stop(notes)
-            if notes.lost {
+            if notes.lost.contains(id) {
                 await abandon()
                 if notes.drain { drain() }
                 return false
@@ -255,7 +255,11 @@ package actor Worker {
             if running.isEmpty { return }
             let notes = inbox.take()
             stop(notes)
-            if notes.lost { dropAll() } else if notes.timeUp { for job in running.keys { stop(job, .draining) } }
+            if notes.lost.contains(id) {
+                dropAll()
+            } else if notes.timeUp {
+                for job in running.keys { stop(job, .draining) }
+            }
         }
     }
 

@@ -129,14 +129,14 @@ struct Simulation {
 
     private mutating func enqueue() async throws {
         var jobs: [NewJob] = []
-        for _ in 0..<roll(1...4) {
+        for _ in 0..<roll(1...6) {
             // Times are never near a multiple of 7 seconds, by which the clock jumps.
             jobs.append(
                 NewJob(
-                    kind: roll(0...40) == 0 ? "nosuch" : .noop, input: ["n": .integer(Int64(roll(0...9)))],
-                    queue: pick(["a", "b"]), priority: roll(-1...1), delay: pick([nil, nil, nil, 24.5, 94.5]),
-                    maximumAttempts: roll(1...3), timeToStart: pick([nil, nil, nil, 17.5, 101.5]),
-                    uniqueKey: pick([nil, nil, nil, nil, "k", "l"])))
+                    kind: roll(0...100) == 0 ? "nosuch" : .noop, input: ["n": .integer(Int64(roll(0...9)))],
+                    queue: pick(["a", "b"]), priority: pick([0, 0, 0, -1, 1]), delay: pick([nil, nil, 24.5, 94.5]),
+                    maximumAttempts: roll(1...3), timeToStart: pick([nil, nil, nil, nil, 17.5, 101.5]),
+                    uniqueKey: roll(0...9) == 0 ? pick(["k", "l"]) : nil))
         }
         _ = try await both("enqueue \(jobs.map { "\($0.queue!) \($0.priority!) \($0.delay ?? 0)" })") { side in
             side.ids += try await side.store.enqueue(jobs)
@@ -234,7 +234,9 @@ struct Simulation {
 
     private mutating func cancel() async throws {
         guard !model.ids.isEmpty else { return }
-        let job = roll(0...model.ids.count - 1)
+        // Those that run are the interesting ones.
+        let held = roll(0...3) == 0 ? [] : chooseLeases(1)
+        let job = held.first.map { model.index(model.leases[$0].id) } ?? roll(0...model.ids.count - 1)
         _ = try await both("cancel \(job)") { try await $0.store.cancel($0.ids[job]) }
     }
 

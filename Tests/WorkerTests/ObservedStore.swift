@@ -19,6 +19,7 @@ final class ObservedStore: JobStore {
     let memory: MemoryJobStore
     private let record = Mutex(Record())
     private let beforeComplete = Mutex<Complete?>(nil)
+    private let beforeClaim = Mutex<(@Sendable () async -> Void)?>(nil)
     private let lostClaims = Atomic<Int>(0)
     private let refusedRegistrations = Atomic<Int>(0)
     private let failingReports = Atomic<Int>(0)
@@ -28,6 +29,7 @@ final class ObservedStore: JobStore {
     var seen: Record { record.withLock { $0 } }
 
     func onComplete(_ body: @escaping Complete) { beforeComplete.withLock { $0 = body } }
+    func onClaim(_ body: @escaping @Sendable () async -> Void) { beforeClaim.withLock { $0 = body } }
     /// The answers to the next claims are lost; the jobs are claimed nevertheless.
     func loseClaims(_ count: Int) { lostClaims.store(count, ordering: .relaxed) }
     func refuseRegistrations(_ count: Int) { refusedRegistrations.store(count, ordering: .relaxed) }
@@ -46,7 +48,8 @@ final class ObservedStore: JobStore {
         try memory.register(worker)
     }
 
-    func claim(_ request: ClaimRequest) throws(StoreError) -> [Lease] {
+    func claim(_ request: ClaimRequest) async throws(StoreError) -> [Lease] {
+        if let body = beforeClaim.withLock({ $0 }) { await body() }
         record.withLock { $0.claims.append(request.maximum) }
         let leases = try memory.claim(request)
         if Self.takes(lostClaims) { throw .unavailable("the connection was lost") }

@@ -21,7 +21,7 @@ import Testing
         _ = try store.enqueue((0..<count).map { _ in NewJob(kind: .noop, input: [:]) })
         let request = ClaimRequest(
             worker: worker, queues: ["default"], kinds: [.noop], models: [], maximum: count)
-        return (store, try store.claim(request))
+        return (store, try store.memory.claim(request))
     }
 
     // MARK: Completer
@@ -153,7 +153,7 @@ import Testing
         await rings.next()
         let notes = inbox.take()
         #expect(notes.look && notes.cancelled == [7] && notes.stale == [8: 80])
-        #expect(!notes.lost && !notes.drain && !notes.timeUp && !notes.ended)
+        #expect(notes.lost.isEmpty && !notes.drain && !notes.timeUp && !notes.ended)
         #expect(!inbox.take().look)
         inbox.leave { $0.ended = true }
         await rings.next()

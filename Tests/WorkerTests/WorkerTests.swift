@@ -97,7 +97,7 @@ import Testing
         let other = WorkerID()
         try shop.store.register(WorkerRegistration(id: other, name: "dead", host: "h", processID: 1, profile: [:]))
         let lost = try shop.store.enqueue([NewJob(kind: .noop, input: [:])])[0]
-        _ = try shop.store.claim(
+        _ = try shop.store.memory.claim(
             ClaimRequest(worker: other, queues: ["default"], kinds: [.noop], models: [], maximum: 1))
         let late = try shop.enqueue(delay: 60)[0]
         shop.advance(120)
@@ -224,6 +224,25 @@ import Testing
             #expect(try shop.store.progress(of: id) == ["text": "half"])
             #expect(try shop.store.attempts(of: id).map(\.ending) == [.released])
         }
+        #expect(try shop.store.workers().isEmpty)
+    }
+
+    /// Both pieces of news wait for the loop while it claims.
+    @Test func aWorkerThatIsFoundDeadWhileItDrainsEnds() async throws {
+        let shop = Workshop(places: 1, beats: true)
+        let (claims, claim) = AsyncStream.makeStream(of: Void.self)
+        let (opened, opening) = AsyncStream.makeStream(of: Void.self)
+        shop.store.onClaim {
+            claim.yield()
+            for await _ in opened { break }
+        }
+        try await shop.run { _ in
+            for await _ in claims { break }
+            try shop.passesForDead()
+            shop.worker.drain()
+            opening.finish()
+        }
+        #expect(shop.handler.isShutDown)
         #expect(try shop.store.workers().isEmpty)
     }
 
