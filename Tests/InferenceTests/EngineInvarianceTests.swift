@@ -16,6 +16,36 @@ import Testing
         #expect(preemptions > 50, "the loads were meant to be tight")
     }
 
+    @Test func commonBeginningsChangeNothing() throws {
+        var random = TestRandom()
+        print("engine prefixes: seed \(random.seed)")
+        let preambles = (0..<3).map { _ in (0..<90).map { _ in Int32(random.int(1...95)) } }
+        let requests = (0..<60).map { id in
+            var request = GenerationRequest.random(
+                id: UInt64(id), vocabulary: 97, longestPrompt: 20, longestOutput: 60, &random)
+            request.prompt = random.pick(preambles).prefix(random.int(0...90)) + request.prompt
+            return request
+        }
+        _ = try checkInvariance(ToyModel(), requests, rounds: 40, blocks: 12...30, &random)
+    }
+
+    /// However they arrive, a common beginning is computed once.
+    @Test(arguments: [1, 7, 32])
+    func aPreambleIsComputedOnce(slots: Int) throws {
+        let preamble = (0..<160).map { Int32($0 % 90 + 1) }
+        let requests = (0..<50).map { id in
+            GenerationRequest(
+                id: UInt64(id), prompt: preamble + [Int32(id + 1), 5, 9],
+                parameters: SamplingParameters(maximumTokens: 4, ignoreEndOfText: true))
+        }
+        var harness = EngineHarness()
+        harness.limits = EngineLimits(maximumSequences: slots, tokenBudget: 64, cacheBlocks: 400)
+        let (_, stats) = try harness.run([Array(requests[..<20]), [], Array(requests[20...])])
+        // Of each request three rows of its own and three fed back, of which four gave a token.
+        #expect(stats.prefillTokens == 160 + 50 * (3 + 3 - 4))
+        #expect(stats.cachedTokens == 49 * 160)
+    }
+
     @Test func resumesFromEveryPrefix() throws {
         var random = TestRandom()
         print("engine resume: seed \(random.seed)")

@@ -27,7 +27,7 @@ import Testing
                 id: UInt64($0), vocabulary: model.vocabularySize, longestPrompt: longest, longestOutput: longest,
                 &random)
         }
-        let blocks = BlockAllocator.blocks(forTokens: 2 * longest)
+        let blocks = TokenBlock.count(forTokens: 2 * longest)
         _ = try checkInvariance(model, requests, rounds: 6, blocks: blocks...blocks + 2, &random)
     }
 

@@ -7,12 +7,15 @@ import Testing
     @Test func keepsItsPromisesUnderRandomLoads() {
         var random = TestRandom()
         print("scheduler loads: seed \(random.seed)")
+        var shared = 0
         for round in 0..<400 {
             var load = SchedulerLoad(&random)
             let report = load.run()
+            shared += load.shared
             #expect(report == nil, "seed \(random.seed), round \(round): \(report ?? "")")
             if report != nil { return }
         }
+        #expect(shared > 1000, "the loads were meant to share")
     }
 
     /// Every small configuration: slots, budget and blocks against every set of three prompt lengths.
@@ -101,6 +104,15 @@ struct SchedulerLoad {
         var priority = 0
         var cancelStep: Int? = nil
         var replayed = 0
+        /// The first `common` tokens are those of the family.
+        var family = 0
+        var common = 0
+
+        func token(_ position: Int) -> Int32 {
+            Int32(position < common ? family * 1000 + position % 7 : 10_000 + Int(id) * 1000 + position % 5)
+        }
+
+        func tokens(_ count: Int) -> [Int32] { (0..<count).map(token) }
     }
 
     private var scheduler: Scheduler
@@ -108,7 +120,9 @@ struct SchedulerLoad {
     private let budget: Int
     private let blocks: Int
     private var requests: [Request]
-    private var seed: UInt64
+    private var memory: [Int]
+    /// Rows that were not computed, because others had.
+    private(set) var shared = 0
 
     init(slots: Int, budget: Int, blocks: Int, requests: [Request], _ random: inout TestRandom) {
         self.slots = slots
@@ -116,7 +130,7 @@ struct SchedulerLoad {
         self.blocks = blocks
         self.requests = requests.filter { $0.prompt + $0.output - 1 <= blocks * 16 }
         scheduler = Scheduler(slots: slots, tokenBudget: budget, blocks: blocks)
-        seed = random.next()
+        memory = Array(repeating: -1, count: blocks * 16)
     }
 
     init(_ random: inout TestRandom) {
@@ -129,7 +143,8 @@ struct SchedulerLoad {
             return Request(
                 id: UInt64(index), prompt: prompt, output: output, arrivalStep: random.int(0...60),
                 priority: random.int(0...levels), cancelStep: random.chance(0.15) ? random.int(0...100) : nil,
-                replayed: random.chance(0.2) ? random.int(0...(output - 1)) : 0)
+                replayed: random.chance(0.2) ? random.int(0...(output - 1)) : 0, family: random.int(0...2),
+                common: random.chance(0.7) ? random.int(0...200) : 0)
         }
         self.init(slots: slots, budget: slots + random.int(0...40), blocks: blocks, requests: requests, &random)
     }
@@ -157,6 +172,8 @@ struct SchedulerLoad {
                 computed[next.id] = 0
                 scheduler.enqueue(
                     request: next.id, priority: next.priority, known: next.prompt + next.replayed,
+                    tokenBlocks: TokenBlock.blocks(
+                        of: next.tokens(next.prompt + next.replayed), count: next.prompt + next.replayed),
                     longest: next.prompt + next.output - 1, logitsFrom: next.replayed > 0 ? next.prompt - 1 : .max)
             }
             for request in requests
@@ -188,11 +205,22 @@ struct SchedulerLoad {
                 }
                 continue
             }
+            for item in plan.items {
+                guard let id = owner[item.slot] else { return "item for an empty slot" }
+                let skipped = item.position - computed[id]!
+                if skipped < 0 || skipped % 16 != 0 { return "rows of \(id) are not consecutive" }
+                shared += skipped
+                write(item, byID[id]!)
+            }
+            for item in plan.items {
+                if !reads(item, byID[owner[item.slot]!]!) {
+                    return "step \(step): \(owner[item.slot]!) reads others' tokens"
+                }
+            }
             scheduler.finishStep(plan)
             for item in plan.items {
                 guard let id = owner[item.slot] else { return "item for an empty slot" }
-                if item.position != computed[id]! { return "rows of \(id) are not consecutive" }
-                computed[id]! += item.rows
+                computed[id]! = item.position + item.rows
                 if computed[id]! > known[id]! { return "rows beyond the known tokens" }
                 if computed[id]! == known[id]! {
                     known[id]! += 1
@@ -201,14 +229,31 @@ struct SchedulerLoad {
                         owner[item.slot] = nil
                         done.insert(id)
                     } else {
-                        scheduler.extend(slot: item.slot)
+                        let block =
+                            known[id]! % 16 == 0 ? TokenBlock(byID[id]!.tokens(known[id]!), from: known[id]! - 16) : nil
+                        scheduler.extend(slot: item.slot, completing: block)
                     }
                 }
             }
         }
-        if scheduler.allocator.freeCount != blocks { return "blocks leaked" }
-        if Set(scheduler.allocator.freeBlocks).count != blocks { return "a block is free twice" }
-        return nil
+        if scheduler.pool.availableCount != blocks { return "blocks leaked" }
+        return scheduler.pool.problem(tables: [])
+    }
+
+    /// What the rows of an item leave in the cache: tokens, each with its position.
+    private mutating func write(_ item: StepPlan.Item, _ request: Request) {
+        let table = scheduler.slots[item.slot]!.table.blocks
+        for position in item.position..<item.position + item.rows {
+            memory[Int(table[position / 16]) * 16 + position % 16] = Int(request.token(position)) << 20 + position
+        }
+    }
+
+    /// Whether the item's last row finds the tokens of its own sequence in the cache.
+    private func reads(_ item: StepPlan.Item, _ request: Request) -> Bool {
+        let table = scheduler.slots[item.slot]!.table.blocks
+        return (0..<item.position + item.rows).allSatisfy { position in
+            memory[Int(table[position / 16]) * 16 + position % 16] == Int(request.token(position)) << 20 + position
+        }
     }
 
     private func check(_ plan: StepPlan) -> String? {
@@ -217,12 +262,9 @@ struct SchedulerLoad {
         if rows > budget || rows != plan.rows { return "\(rows) rows for a budget of \(budget)" }
         if logitRows > scheduler.logitBudget || logitRows != plan.logitRows { return "\(logitRows) rows of logits" }
         if Set(plan.items.map(\.slot)).count != plan.items.count { return "a slot twice" }
-        var owned = scheduler.allocator.freeBlocks
-        for sequence in scheduler.slots.compactMap({ $0 }) {
-            owned += sequence.table.blocks
-            if sequence.table.capacity < sequence.known { return "\(sequence.request) has too few blocks" }
+        if let problem = scheduler.pool.problem(tables: scheduler.slots.compactMap { $0?.table.blocks }) {
+            return problem
         }
-        if owned.sorted() != Array(0..<Int32(blocks)) { return "blocks are not each in one place" }
         let running = scheduler.slots.indices.filter { scheduler.slots[$0] != nil }
         for slot in running where scheduler.slots[slot]!.pending == 1 {
             if !plan.items.contains(where: { $0.slot == slot }) { return "a decoding sequence was left out" }

@@ -94,7 +94,7 @@ extension Engine {
                         GeneratedToken(
                             request: sequence.id, index: use.outputIndex, token: token, text: text,
                             logprob: outcome.logprob)))
-                if sequence.end == nil { scheduler.extend(slot: use.slot) }
+                if sequence.end == nil { scheduler.extend(slot: use.slot, completing: sequence.lastBlock) }
             }
             if sequence.isComplete { finish(sequence, slot: use.slot, sink) }
         }

@@ -47,7 +47,7 @@ package final class Engine {
         batch.positions.reserveCapacity(limits.tokenBudget)
         batch.sequences.reserveCapacity(limits.tokenBudget)
         batch.logitRows.reserveCapacity(scheduler.logitBudget)
-        let longest = BlockAllocator.blocks(forTokens: min(model.contextLength, 4096))
+        let longest = TokenBlock.count(forTokens: min(model.contextLength, 4096))
         for _ in 0..<limits.maximumSequences {
             var table: [Int32] = []
             table.reserveCapacity(min(longest, limits.cacheBlocks))
@@ -66,7 +66,7 @@ package final class Engine {
     package func submit(_ request: GenerationRequest) throws(EngineError) {
         try check(request)
         let sequence = try EngineSequence(request, model: model)
-        let blocks = BlockAllocator.blocks(forTokens: sequence.longest)
+        let blocks = TokenBlock.count(forTokens: sequence.longest)
         guard blocks <= limits.cacheBlocks else {
             throw .exceedsCache(neededBlocks: blocks, cacheBlocks: limits.cacheBlocks)
         }
@@ -75,7 +75,8 @@ package final class Engine {
             pendingEnds.append(sequence)
         } else {
             scheduler.enqueue(
-                request: request.id, priority: request.priority, known: sequence.known, longest: sequence.longest,
+                request: request.id, priority: request.priority, known: sequence.known,
+                tokenBlocks: TokenBlock.blocks(of: sequence.tokens, count: sequence.known), longest: sequence.longest,
                 logitsFrom: sequence.logitsFrom)
         }
     }
@@ -160,6 +161,8 @@ package final class Engine {
 
     /// Ends a running sequence.
     func finish(_ sequence: EngineSequence, slot: Int, _ sink: (EngineEvent) -> Void) {
+        sequence.cachedTokens = min(scheduler.slots[slot]!.cached, sequence.promptCount)
+        counters.cachedTokens += UInt64(sequence.cachedTokens)
         scheduler.finish(slot: slot)
         vacate(slot)
         sequences[sequence.id] = nil

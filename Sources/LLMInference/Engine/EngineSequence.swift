@@ -11,6 +11,8 @@ final class EngineSequence {
     private(set) var penalties: Penalties?
     let constraint: AnswerConstraint?
     private(set) var logprobs: [TokenLogprob] = []
+    /// Prompt tokens whose keys and values were there already.
+    var cachedTokens = 0
     private(set) var end: (reason: FinishReason, match: StopMatch?)?
 
     private let contextLength: Int
@@ -55,6 +57,11 @@ final class EngineSequence {
     /// Tokens whose rows are still worth computing: all while the answer goes on; when it ended with the resumed tokens
     /// and only log-probabilities are missing, all but the last.
     var known: Int { end == nil ? tokens.count : tokens.count - 1 }
+
+    /// The block of tokens that the last one completed, if it did.
+    var lastBlock: TokenBlock? {
+        tokens.count % TokenBlock.size == 0 ? TokenBlock(tokens, from: tokens.count - TokenBlock.size) : nil
+    }
 
     /// First position whose logits are wanted besides the last one: those of resumed tokens' log-probabilities.
     var logitsFrom: Int { parameters.wantsLogprobs && outputCount > 0 ? promptCount - 1 : .max }
@@ -109,7 +116,7 @@ final class EngineSequence {
         GenerationOutput(
             tokens: Array(tokens[promptCount...]), text: text, finishReason: end?.reason ?? .cancelled,
             stopMatch: end?.match,
-            usage: TokenUsage(promptTokens: promptCount, completionTokens: outputCount, cachedTokens: 0),
+            usage: TokenUsage(promptTokens: promptCount, completionTokens: outputCount, cachedTokens: cachedTokens),
             logprobs: logprobs)
     }
 }

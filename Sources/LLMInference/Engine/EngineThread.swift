@@ -44,7 +44,7 @@ package final class EngineThread: Sendable {
         self.limits = limits
         var stats = EngineStats()
         stats.freeSlots = limits.maximumSequences
-        stats.freeTokens = limits.cacheBlocks * BlockAllocator.blockSize
+        stats.freeTokens = limits.cacheBlocks * TokenBlock.size
         state = Mutex(State(stats: stats))
         (capacity, capacityContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         let thread = Thread { [self] in

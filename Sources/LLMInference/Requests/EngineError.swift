@@ -35,7 +35,7 @@ extension EngineError: CustomStringConvertible {
         case .promptTooLong(let tokens, let contextLength):
             "prompt: \(tokens) tokens leave no room for an answer in a context of \(contextLength)"
         case .exceedsCache(let needed, let cache):
-            "prompt and maximumTokens: need \(needed) cache blocks of \(BlockAllocator.blockSize) tokens, the engine has \(cache)"
+            "prompt and maximumTokens: need \(needed) cache blocks of \(TokenBlock.size) tokens, the engine has \(cache)"
         case .constraintTooLong(let needed, let available):
             "maximumTokens: the shortest text that satisfies the constraint may take \(needed) tokens, there is room for \(available)"
         case .invalidResume(let reason):

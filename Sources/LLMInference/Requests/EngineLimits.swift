@@ -6,7 +6,7 @@ package struct EngineLimits: Sendable, Hashable {
     /// Rows of one step: decoding sequences take one each, prompts share the rest. At least `maximumSequences`, so that
     /// a long prompt never holds up those who decode.
     package var tokenBudget: Int
-    /// Blocks of `BlockAllocator.blockSize` tokens in the key-value cache.
+    /// Blocks of `TokenBlock.size` tokens in the key-value cache.
     package var cacheBlocks: Int
     /// Requests that may wait for a slot.
     package var maximumWaiting: Int
@@ -29,8 +29,8 @@ package struct EngineLimits: Sendable, Hashable {
             tokenBudget >= maximumSequences && tokenBudget <= bound, "tokenBudget",
             "must be at least maximumSequences (\(maximumSequences)), is \(tokenBudget)")
         try require(
-            cacheBlocks >= 1 && cacheBlocks <= bound / BlockAllocator.blockSize, "cacheBlocks",
-            "must be 1…\(bound / BlockAllocator.blockSize), is \(cacheBlocks)")
+            cacheBlocks >= 1 && cacheBlocks <= bound / TokenBlock.size, "cacheBlocks",
+            "must be 1…\(bound / TokenBlock.size), is \(cacheBlocks)")
         try require(maximumWaiting >= 1, "maximumWaiting", "must be 1 or more, is \(maximumWaiting)")
     }
 }

@@ -12,6 +12,8 @@ package struct EngineStats: Sendable, Hashable {
     package var generatedTokens: UInt64 = 0
     /// Rows computed for prompts, resumed tokens and tokens lost to pre-emption.
     package var prefillTokens: UInt64 = 0
+    /// Rows of finished requests that were not computed, because the cache had them.
+    package var cachedTokens: UInt64 = 0
     package var preemptions: UInt64 = 0
     package var finished: UInt64 = 0
     package var failed: UInt64 = 0

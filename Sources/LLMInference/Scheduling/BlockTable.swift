@@ -5,8 +5,8 @@ package struct BlockTable: Sendable {
     package internal(set) var blocks: [Int32] = []
 
     package init(reservingTokens tokens: Int = 0) {
-        blocks.reserveCapacity(BlockAllocator.blocks(forTokens: tokens))
+        blocks.reserveCapacity(TokenBlock.count(forTokens: tokens))
     }
 
-    package var capacity: Int { blocks.count * BlockAllocator.blockSize }
+    package var capacity: Int { blocks.count * TokenBlock.size }
 }

@@ -9,6 +9,8 @@
 ///   block remains for each running sequence to grow into. What its answer may need at most is not reserved.
 /// - When a sequence needs a block and none is free, the last running one in order loses its slot and blocks and waits
 ///   again in its old place; its tokens are kept and computed anew later.
+/// - A sequence begins with the blocks that are there for its tokens (`BlockPool`). Where another one is computing the block
+///   that it needs next, it waits for that one, so a common beginning is computed once.
 /// - This never deadlocks: `enqueue` demands that a sequence alone fits the cache, the first in order never loses its
 ///   blocks to another, and so it ends; then the next one is first.
 package struct Scheduler: Sendable {
@@ -24,8 +26,17 @@ package struct Scheduler: Sendable {
         /// Tokens that it may come to have in the cache.
         let longest: Int
         package internal(set) var table = BlockTable()
+        /// The whole blocks of its known tokens.
+        fileprivate(set) var tokenBlocks: [TokenBlock]
+        /// Tokens whose keys and values were there when it first started.
+        package fileprivate(set) var cached = 0
+        fileprivate var wasPreempted = false
 
         package var pending: Int { known - computed }
+        /// Rows that have their blocks.
+        fileprivate var computable: Int { min(known, table.capacity) - computed }
+        /// Blocks that may come from others: all rows from the first that needs logits on are its own.
+        fileprivate var shareable: Int { min(tokenBlocks.count, min(logitsFrom, known - 1) / TokenBlock.size) }
 
         func precedes(_ other: Sequence) -> Bool {
             priority != other.priority ? priority > other.priority : arrival < other.arrival
@@ -34,7 +45,7 @@ package struct Scheduler: Sendable {
 
     package let tokenBudget: Int
     package let logitBudget: Int
-    package private(set) var allocator: BlockAllocator
+    package private(set) var pool: BlockPool
     /// Running sequences.
     package private(set) var slots: [Sequence?]
     /// Running slots in order of precedence.
@@ -50,7 +61,7 @@ package struct Scheduler: Sendable {
         precondition(slots >= 1 && tokenBudget >= slots && blocks >= 1)
         self.tokenBudget = tokenBudget
         logitBudget = slots
-        allocator = BlockAllocator(blockCount: blocks)
+        pool = BlockPool(blockCount: blocks)
         self.slots = Array(repeating: nil, count: slots)
         freeSlotNumbers = (0..<slots).reversed()
         order.reserveCapacity(slots)
@@ -61,31 +72,40 @@ package struct Scheduler: Sendable {
     package var isIdle: Bool { order.isEmpty && queue.isEmpty }
     package var freeSlots: Int { max(0, slots.count - order.count - queue.count) }
     package var freeTokens: Int {
-        max(0, allocator.freeCount - order.count - queuedBlocks) * BlockAllocator.blockSize
+        max(0, pool.availableCount - order.count - queuedBlocks) * TokenBlock.size
     }
 
     // MARK: Events
 
-    /// A new request waits. `known`: tokens so far; `longest`: tokens whose keys and values its longest answer needs.
+    /// A new request waits. `known`: tokens so far, `tokenBlocks` their whole blocks; `longest`: tokens whose keys and
+    /// values its longest answer needs.
     package mutating func enqueue(
-        request: UInt64, priority: Int, known: Int, longest: Int, logitsFrom: Int = .max
+        request: UInt64, priority: Int, known: Int, tokenBlocks: [TokenBlock] = [], longest: Int,
+        logitsFrom: Int = .max
     ) {
-        precondition(known >= 1 && longest >= known)
-        precondition(BlockAllocator.blocks(forTokens: longest) <= allocator.blockCount, "never fits the cache")
+        precondition(known >= 1 && longest >= known && tokenBlocks.count <= known / TokenBlock.size)
+        precondition(TokenBlock.count(forTokens: longest) <= pool.blockCount, "never fits the cache")
         arrivals += 1
         enqueue(
             Sequence(
                 request: request, priority: priority, arrival: arrivals, known: known, logitsFrom: logitsFrom,
-                longest: longest))
+                longest: longest, tokenBlocks: tokenBlocks))
     }
 
     /// The plan was carried out.
     package mutating func finishStep(_ plan: StepPlan) {
-        for item in plan.items { slots[item.slot]!.computed += item.rows }
+        for item in plan.items {
+            let before = slots[item.slot]!.computed / TokenBlock.size
+            slots[item.slot]!.computed += item.rows
+            for index in before..<slots[item.slot]!.computed / TokenBlock.size { offer(index, of: slots[item.slot]!) }
+        }
     }
 
-    /// The sequence in this slot has one more token.
-    package mutating func extend(slot: Int) { slots[slot]!.known += 1 }
+    /// The sequence in this slot has one more token, which may complete a block.
+    package mutating func extend(slot: Int, completing block: TokenBlock? = nil) {
+        slots[slot]!.known += 1
+        if let block { slots[slot]!.tokenBlocks.append(block) }
+    }
 
     /// The sequence in this slot has ended.
     package mutating func finish(slot: Int) {
@@ -100,7 +120,7 @@ package struct Scheduler: Sendable {
             return slot
         }
         if let index = queue.firstIndex(where: { $0.request == request }) {
-            queuedBlocks -= BlockAllocator.blocks(forTokens: queue[index].known)
+            queuedBlocks -= TokenBlock.count(forTokens: queue[index].known)
             queue.remove(at: index)
         }
         return nil
@@ -123,27 +143,39 @@ package struct Scheduler: Sendable {
         var index = 0
         while index < order.count {
             let slot = order[index]
-            if allocator.grow(&slots[slot]!.table, toHold: slots[slot]!.known) {
+            if slots[slot]!.table.capacity >= slots[slot]!.known {
+                index += 1
+                continue
+            }
+            var sequence = slots[slot]!
+            slots[slot] = nil
+            let isServed = grow(&sequence)
+            slots[slot] = sequence
+            if isServed {
                 index += 1
             } else {
                 let victim = order.removeLast()
                 plan.preempted.append(.init(request: slots[victim]!.request, slot: victim))
-                var sequence = vacate(victim)
+                sequence = vacate(victim)
                 sequence.computed = 0
+                sequence.wasPreempted = true
                 enqueue(sequence)
+                // Who waited for what the victim was computing has to see to it.
+                index = 0
             }
         }
     }
 
     private mutating func admitNext(_ plan: inout StepPlan) -> Int? {
         guard let next = queue.last, let slot = freeSlotNumbers.last else { return nil }
-        let needed = BlockAllocator.blocks(forTokens: next.known)
-        guard order.isEmpty || allocator.freeCount - needed >= order.count else { return nil }
+        let needed = missingBlocks(next)
+        guard order.isEmpty || pool.availableCount - needed >= order.count else { return nil }
         var sequence = queue.removeLast()
-        queuedBlocks -= needed
+        queuedBlocks -= TokenBlock.count(forTokens: sequence.known)
         sequence.table = BlockTable(reservingTokens: sequence.longest)
-        guard allocator.grow(&sequence.table, toHold: sequence.known) else {
-            // Unreachable: with nothing running every block is free, and one sequence alone fits.
+        sequence.tokenBlocks.reserveCapacity(sequence.longest / TokenBlock.size + 1)
+        guard grow(&sequence) else {
+            // Unreachable: with nothing running every block is available, and one sequence alone fits.
             preconditionFailure("blocks are missing")
         }
         freeSlotNumbers.removeLast()
@@ -154,13 +186,74 @@ package struct Scheduler: Sendable {
         return slot
     }
 
+    // MARK: Blocks
+
+    /// Lengthens the table to hold the known tokens, or up to a block that another sequence is computing. Blocks that are
+    /// ready count as computed. False when the pool has too few.
+    private mutating func grow(_ sequence: inout Sequence) -> Bool {
+        while sequence.table.capacity < sequence.known {
+            let index = sequence.table.blocks.count
+            let parent = index < sequence.shareable ? namedParent(of: index, sequence) : nil
+            switch parent.map({ pool.match(sequence.tokenBlocks[index], after: $0) }) ?? .none {
+            case .ready(let block):
+                assert(sequence.computed == index * TokenBlock.size)
+                pool.share(block)
+                sequence.table.blocks.append(block)
+                sequence.computed += TokenBlock.size
+                if !sequence.wasPreempted { sequence.cached += TokenBlock.size }
+            case .pending:
+                return true
+            case .none:
+                guard let block = pool.take() else { return false }
+                sequence.table.blocks.append(block)
+                if let parent { _ = pool.name(block, sequence.tokenBlocks[index], after: parent) }
+            }
+        }
+        return true
+    }
+
+    /// The named block before block `index` of the sequence, -1 at its beginning; nil if that one has no name.
+    private func namedParent(of index: Int, _ sequence: Sequence) -> Int32? {
+        if index == 0 { return -1 }
+        let parent = sequence.table.blocks[index - 1]
+        return pool.isNamed(parent) ? parent : nil
+    }
+
+    /// Block `index` of the sequence has been computed: others may begin with it.
+    private mutating func offer(_ index: Int, of sequence: Sequence) {
+        let block = sequence.table.blocks[index]
+        if !pool.isNamed(block) {
+            guard index < sequence.tokenBlocks.count, let parent = namedParent(of: index, sequence),
+                pool.name(block, sequence.tokenBlocks[index], after: parent)
+            else { return }
+        }
+        pool.markReady(block)
+    }
+
+    /// Blocks that the pool would lose to a waiting sequence now.
+    private func missingBlocks(_ sequence: Sequence) -> Int {
+        var missing = TokenBlock.count(forTokens: sequence.known)
+        var parent: Int32 = -1
+        for index in 0..<sequence.shareable {
+            switch pool.match(sequence.tokenBlocks[index], after: parent) {
+            case .none: return missing
+            // What comes after it is not known yet.
+            case .pending: return missing - 1
+            case .ready(let block):
+                if pool.isUsed(block) { missing -= 1 }
+                parent = block
+            }
+        }
+        return missing
+    }
+
     /// As many pending rows of the slot as both budgets allow.
     private func add(_ slot: Int, to plan: inout StepPlan) {
         let sequence = slots[slot]!
         let position = sequence.computed
         // First row that needs logits, and how many rows may come before and with them.
         let silent = max(0, min(sequence.logitsFrom, sequence.known - 1) - position)
-        let rows = min(sequence.pending, tokenBudget - plan.rows, silent + logitBudget - plan.logitRows)
+        let rows = min(sequence.computable, tokenBudget - plan.rows, silent + logitBudget - plan.logitRows)
         if rows <= 0 { return }
         plan.add(.init(slot: slot, position: position, rows: rows, logitRows: max(0, rows - silent)))
     }
@@ -170,13 +263,13 @@ package struct Scheduler: Sendable {
     private mutating func vacate(_ slot: Int) -> Sequence {
         var sequence = slots[slot]!
         slots[slot] = nil
-        allocator.release(&sequence.table)
+        pool.release(&sequence.table)
         freeSlotNumbers.append(slot)
         return sequence
     }
 
     private mutating func enqueue(_ sequence: Sequence) {
-        queuedBlocks += BlockAllocator.blocks(forTokens: sequence.known)
+        queuedBlocks += TokenBlock.count(forTokens: sequence.known)
         // Behind (in the array: before) everything that precedes it.
         var low = 0
         var high = queue.count
