@@ -154,6 +154,8 @@ struct Simulation {
             side.leases += leases
             return leases.map { "\(side.index($0.id)) \($0.attempt) \($0.input.text()) \($0.progress?.text() ?? "")" }
         }
+        // A worker that was found dead starts over under another id.
+        if claimed == nil { workers.removeAll { $0 == worker } }
         let tokens = real.leases.suffix(claimed?.count ?? 0).map(\.runToken)
         guard tokens.allSatisfy({ $0 > lastToken }) else { throw disagree("a run token did not grow") }
         lastToken = tokens.max() ?? lastToken
@@ -214,10 +216,12 @@ struct Simulation {
     private mutating func beat() async throws {
         let (isDraining, silent) = (roll(0...5) == 0, roll(-3...3))
         for (number, worker) in workers.enumerated() where number != silent {
-            _ = try await both("beat \(number)") { side in
+            let pulse: Pulse? = try await both("beat \(number)") { side in
                 let pulse = try await side.store.beat(worker, isDraining: isDraining)
-                return "\(pulse.isAlive) \(pulse.cancelled.map { side.index($0) }.sorted())"
+                let cancelled = pulse.cancelled.map { JobID(side.index($0)) }
+                return Pulse(isAlive: pulse.isAlive, cancelled: cancelled.sorted())
             }
+            if pulse?.isAlive == false { workers.removeAll { $0 == worker } }
         }
     }
 
