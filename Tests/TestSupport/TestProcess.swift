@@ -68,7 +68,10 @@ package final class TestRedis: @unchecked Sendable {
     package init() async throws {
         folder = NSTemporaryDirectory() + "millrace-redis-\(UUID().uuidString.prefix(8))"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        try await start()
+        do { try await start() } catch {
+            await remove()
+            throw error
+        }
     }
 
     /// - Parameter beforeOpening: gets another socket of the server, at which nobody looks for it yet; returns before those
