@@ -106,7 +106,8 @@ let package = Package(
             "jobbench",
             [
                 "JobHandlers", "JobWorker", "JobStorage", "JobModel", "JobSettings", "JobPublishing", "PostgresClient",
-                "LLMInference", "LLMModels", "LLMTokenizers", "LLMKernels", "JSON", .argumentParser, .logging,
+                "LLMInference", "LLMConstraints", "LLMModels", "LLMTokenizers", "LLMKernels", "JSON", .argumentParser,
+                .logging,
             ]),
 
         // MARK: Tests
@@ -130,8 +131,10 @@ let package = Package(
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         tests(
             "InferenceTests",
-            ["LLMInference", "LLMModels", "LLMTokenizers", "LLMKernels", "JSON", "AllocationCounter"],
-            resources: [.copy("Goldens")]),
+            [
+                "LLMInference", "LLMConstraints", "LLMModels", "LLMTokenizers", "LLMKernels", "JSON",
+                "AllocationCounter",
+            ], resources: [.copy("Goldens")]),
         tests("JobModelTests", ["JobModel"]),
         tests("ServerLinksTests", ["ServerLinks", "TestSupport", .logging]),
         tests("PostgresClientTests", ["PostgresClient", "TestSupport", .logging]),
@@ -145,7 +148,11 @@ let package = Package(
         tests("WorkerTests", ["JobWorker", "JobStorage", "JobModel", "JSON", .logging, .inMemoryLogging]),
         tests(
             "HandlersTests",
-            ["JobHandlers", "JobModel", "LLMInference", "LLMPrompts", "LLMTokenizers", "TokenizerGoldens", "JSON"]),
+            [
+                "JobHandlers", "JobModel", "LLMInference", "LLMConstraints", "LLMPrompts", "LLMTokenizers",
+                "TokenizerGoldens",
+                "JSON",
+            ]),
         tests(
             "EndToEndTests",
             ["JobStorage", "JobModel", "JobWorker", "PostgresClient", "RedisClient", "TestSupport", "JSON"]),

@@ -8,6 +8,9 @@ package enum ConstraintLimits {
     package static let depth = 100
     /// Largest count in `{m,n}`, `minLength`, `maxItems` and the like.
     package static let repetitions = 10_000
+    /// Subschemas inside one another when references are followed. A reference with other keywords beside it is read anew each
+    /// time, so one that leads back to itself ends here.
+    package static let levels = 120
     /// `$ref` and `allOf` that are followed to read one subschema.
     package static let references = 64
     /// Subschemas that are read, those repeated by `allOf` and `anyOf` counted each time.

@@ -9,6 +9,8 @@ package final class TokenConstraint: Sendable {
     /// Enough tokens for an answer: the shortest text, cut into as few tokens as its parts allow.
     package let minimumTokens: Int
     package var vocabularySize: Int { vocabulary.size }
+    /// 64-bit words of a mask.
+    package var maskWords: Int { vocabulary.maskWords }
     private let masks = Mutex(Masks())
 
     private struct Masks: Sendable {

@@ -10,7 +10,9 @@ import LLMModels
 struct JobBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "jobbench", abstract: "Measure Millrace on this machine.",
-        subcommands: [DecodeBench.self, PrefixBench.self, PerplexityBench.self, QueueBench.self])
+        subcommands: [
+            DecodeBench.self, PrefixBench.self, ConstraintBench.self, PerplexityBench.self, QueueBench.self,
+        ])
 }
 
 struct BenchOptions: ParsableArguments {

@@ -99,6 +99,8 @@ import Testing
         }
         let doubling: JSONValue = ["$defs": .object(.init(uniqueKeysWithValues: definitions)), "$ref": "#/$defs/d40"]
         #expect(error(.jsonSchema(doubling))?.kind == .tooLarge)
+        let endless = ##"{"type": "object", "properties": {"a": {"$ref": "#", "required": ["a"]}}}"##
+        #expect(error(.jsonSchema(try JSONValue(parsing: endless)))?.kind == .tooLarge)
         let names = (0...ConstraintLimits.rules).map { "r\($0) ::= \"a\"" }.joined(separator: "\n")
         #expect(error(.grammar("root ::= r0\n" + names))?.kind == .tooLarge)
     }

@@ -12,6 +12,8 @@ struct SchemaCompiler {
     private var byPointer: [String: Int] = [:]
     private var shared: [String: Int] = [:]
     private var subschemas = 0
+    /// Schemas inside one another, references followed.
+    private var level = 0
 
     static func grammar(of schema: JSONValue) throws(ConstraintError) -> Grammar {
         try SchemaCheck.check(schema, "#")
@@ -114,6 +116,13 @@ struct SchemaCompiler {
         subschemas += 1
         if subschemas > ConstraintLimits.subschemas {
             throw ConstraintError(.tooLarge, pointer, "more than \(ConstraintLimits.subschemas) schemas")
+        }
+        level += 1
+        defer { level -= 1 }
+        if level > ConstraintLimits.levels {
+            throw ConstraintError(
+                .tooLarge, pointer,
+                "more than \(ConstraintLimits.levels) schemas inside one another, references followed")
         }
         switch schema {
         case .bool(true): return .call(value())

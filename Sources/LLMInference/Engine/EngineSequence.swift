@@ -88,13 +88,13 @@ final class EngineSequence {
         constraint?.accept(token)
         var delta = ""
         if endOfText.contains(token) {
-            end = (.stop, .endOfText(token))
+            end = constraint?.isCutShort == true ? (.length, nil) : (.stop, .endOfText(token))
         } else if parameters.stopTokens.contains(token) {
             end = (.stop, .token(token))
         } else {
             delta = matcher.append(decoder.append(token))
             if constraint?.isComplete == true {
-                end = (.stop, .constraint)
+                end = constraint?.isCutShort == true ? (.length, nil) : (.stop, .constraint)
             } else if matcher.match == nil && (outputCount == parameters.maximumTokens || tokens.count == contextLength)
             {
                 end = (.length, nil)

@@ -3,7 +3,7 @@
 package enum FinishReason: String, Sendable, Hashable {
     /// An end-of-text token, a stop token or a stop string, or the constraint leaves nothing that could follow.
     case stop
-    /// `maximumTokens` or the end of the context.
+    /// `maximumTokens` or the end of the context. With a constraint also: the answer was led to its end because of them.
     case length
     case cancelled
 }

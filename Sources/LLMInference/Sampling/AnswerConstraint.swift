@@ -7,6 +7,8 @@ final class AnswerConstraint {
     private let endOfText: [Int32]
     private let longest: Int
     private var taken = 0
+    /// The answer came to where all the tokens left were needed to end it: it might have become longer with more of them.
+    private(set) var isCutShort = false
     /// A token came that was not allowed.
     private(set) var isBroken = false
 
@@ -29,6 +31,7 @@ final class AnswerConstraint {
         }
         endOfText = model.endOfTextTokens
         matcher = ConstraintMatcher(constraint)
+        isCutShort = constraint.minimumTokens == longest
     }
 
     /// Nothing can follow.
@@ -38,6 +41,7 @@ final class AnswerConstraint {
         taken += 1
         let isAllowed = endOfText.contains(token) ? matcher.isSatisfied : matcher.accept(token)
         if !isAllowed { isBroken = true }
+        if !matcher.isComplete && matcher.neededTokens >= longest - taken { isCutShort = true }
     }
 
     /// One bit for each token of the model that may come next.
