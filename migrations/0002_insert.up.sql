@@ -54,12 +54,43 @@ RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog A
 $$;
 COMMENT ON FUNCTION millrace.stop_error IS 'Why a stop field is not a string or an array of strings; NULL when it is or is missing.';
 
+CREATE FUNCTION millrace.response_format_error(wanted jsonb)
+RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog AS $$
+    SELECT CASE
+        WHEN coalesce(jsonb_typeof(wanted), 'null') = 'null' THEN NULL
+        WHEN jsonb_typeof(wanted) <> 'object' THEN format('input.response_format: must be an object, is %s', jsonb_typeof(wanted))
+        WHEN coalesce(wanted ->> 'type', '') NOT IN ('text', 'json_object', 'json_schema')
+            THEN 'input.response_format.type: must be text, json_object or json_schema'
+        WHEN wanted ->> 'type' = 'json_schema' AND coalesce(jsonb_typeof(wanted #> '{json_schema,schema}'), 'null') = 'null'
+            THEN 'input.response_format.json_schema.schema: missing'
+    END
+$$;
+COMMENT ON FUNCTION millrace.response_format_error IS 'Why a response_format asks for nothing that there is; NULL when it does or is missing. The schema itself is compiled by the worker.';
+
+CREATE FUNCTION millrace.structured_outputs_error(outputs jsonb)
+RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog AS $$
+    SELECT CASE
+        WHEN coalesce(jsonb_typeof(outputs), 'null') = 'null' THEN NULL
+        WHEN jsonb_typeof(outputs) <> 'object' THEN format('input.structured_outputs: must be an object, is %s', jsonb_typeof(outputs))
+        WHEN NOT outputs ?| ARRAY['regex', 'choice', 'grammar'] OR (SELECT count(*) FROM jsonb_object_keys(outputs)) <> 1
+            THEN 'input.structured_outputs: must have exactly one of regex, choice and grammar'
+        WHEN outputs ? 'choice' THEN CASE
+            WHEN jsonb_typeof(outputs -> 'choice') <> 'array' OR outputs -> 'choice' = '[]'
+                 OR jsonb_path_exists(outputs, '$.choice[*] ? (@.type() <> "string")')
+            THEN 'input.structured_outputs.choice: must be a list of strings' END
+        ELSE (SELECT format('input.structured_outputs.%s: must be a string, is %s', name, jsonb_typeof(value))
+              FROM jsonb_each(outputs) AS member(name, value) WHERE jsonb_typeof(value) <> 'string')
+    END
+$$;
+COMMENT ON FUNCTION millrace.structured_outputs_error IS 'Why structured_outputs asks for nothing that there is; NULL when it does or is missing. The source itself is compiled by the worker.';
+
 -- Cheap for the usual job: the first test is one array containment, and the range checks run for fields that are there.
 CREATE FUNCTION millrace.generate_error(input jsonb)
 RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog AS $$
 DECLARE
     field text;
     message text;
+    constraint_field text;
 BEGIN
     FOR field IN SELECT jsonb_object_keys(input) LOOP
         message := CASE field
@@ -80,6 +111,8 @@ BEGIN
             WHEN 'stop' THEN millrace.stop_error(input -> field)
             WHEN 'logprobs' THEN CASE WHEN jsonb_typeof(input -> field) <> 'boolean' THEN millrace.input_error(input, field, 'integer', 0, 20) END
             WHEN 'ignore_eos' THEN millrace.input_error(input, field, 'boolean', 0, 0)
+            WHEN 'response_format' THEN millrace.response_format_error(input -> field)
+            WHEN 'structured_outputs' THEN millrace.structured_outputs_error(input -> field)
             ELSE format('input.%s: unknown field', left(field, 60))
         END;
         IF message IS NOT NULL THEN RETURN message; END IF;
@@ -96,6 +129,16 @@ BEGIN
         IF input ->> 'system' IS NOT NULL OR coalesce(input -> 'tools', '[]') NOT IN ('[]', 'null') THEN
             RETURN 'input.raw: leaves no place for system and tools';
         END IF;
+    END IF;
+    constraint_field := CASE
+        WHEN coalesce(input #>> '{response_format,type}', 'text') <> 'text' THEN 'response_format'
+        WHEN input ->> 'structured_outputs' IS NOT NULL THEN 'structured_outputs' END;
+    IF constraint_field = 'response_format' AND input ->> 'structured_outputs' IS NOT NULL THEN
+        RETURN 'input.structured_outputs: a job has this or response_format, not both';
+    ELSIF constraint_field IS NOT NULL AND coalesce(input -> 'stop', '[]') NOT IN ('[]', 'null') THEN
+        RETURN format('input.stop: can''t go with %s, which says where the text ends', constraint_field);
+    ELSIF constraint_field IS NOT NULL AND input -> 'ignore_eos' = 'true' THEN
+        RETURN format('input.ignore_eos: can''t go with %s, which says where the text ends', constraint_field);
     END IF;
     RETURN NULL;
 END

@@ -41,6 +41,25 @@ import Testing
         (#"{"prompt":"x","seed":1e30}"#, "input.seed"), (#"{"prompt":"x","stop":[""]}"#, "input.stop[0]"),
         (#"{"prompt":"x","stop":5}"#, "input.stop"), (#"{"prompt":"x","logprobs":21}"#, "input.logprobs"),
         (#"{"prompt":"x","ignore_eos":"yes"}"#, "input.ignore_eos"),
+        (#"{"prompt":"x","response_format":"json"}"#, "input.response_format"),
+        (#"{"prompt":"x","response_format":{"type":"yaml"}}"#, "input.response_format.type"),
+        (#"{"prompt":"x","response_format":{}}"#, "input.response_format.type"),
+        (
+            #"{"prompt":"x","response_format":{"type":"json_schema","json_schema":{}}}"#,
+            "input.response_format.json_schema.schema"
+        ),
+        (#"{"prompt":"x","structured_outputs":[]}"#, "input.structured_outputs"),
+        (#"{"prompt":"x","structured_outputs":{}}"#, "input.structured_outputs"),
+        (#"{"prompt":"x","structured_outputs":{"regex":"a","choice":["a"]}}"#, "input.structured_outputs"),
+        (#"{"prompt":"x","structured_outputs":{"regex":5}}"#, "input.structured_outputs.regex"),
+        (#"{"prompt":"x","structured_outputs":{"choice":[]}}"#, "input.structured_outputs.choice"),
+        (#"{"prompt":"x","structured_outputs":{"choice":["a",1]}}"#, "input.structured_outputs.choice"),
+        (
+            #"{"prompt":"x","structured_outputs":{"regex":"a"},"response_format":{"type":"json_object"}}"#,
+            "input.structured_outputs"
+        ),
+        (#"{"prompt":"x","structured_outputs":{"regex":"a"},"stop":"b"}"#, "input.stop"),
+        (#"{"prompt":"x","response_format":{"type":"json_object"},"ignore_eos":true}"#, "input.ignore_eos"),
         (#"{"prompt":"x","temprature":1}"#, "input.temprature"), (#"{"prompt":"x","stream":true}"#, "input.stream"),
     ]
 
@@ -54,6 +73,23 @@ import Testing
                 #expect(error?.message.hasPrefix(field + ": ") == true, "\(input): \(error?.message ?? "")")
             }
             #expect(try await pool.query("SELECT 1 AS one FROM millrace.jobs").isEmpty)
+        }
+    }
+
+    @Test func structuredOutputsAreAccepted() async throws {
+        try await Self.withModel { _, pool async throws in
+            for input in [
+                #"{"prompt":"x","response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{}}}}"#,
+                #"{"prompt":"x","response_format":{"type":"json_object"},"stop":[],"ignore_eos":false}"#,
+                #"{"prompt":"x","response_format":{"type":"text"},"stop":"b"}"#,
+                #"{"prompt":"x","response_format":null,"structured_outputs":{"regex":"a+"}}"#,
+                #"{"prompt":"x","structured_outputs":{"choice":["a","b"]}}"#,
+                #"{"prompt":"x","structured_outputs":{"grammar":"root ::= \"a\""},"response_format":{"type":"text"}}"#,
+            ] {
+                _ = try await pool.query(
+                    "INSERT INTO millrace.jobs (kind, model, input) VALUES ('generate', 'm', $1)", [input])
+            }
+            #expect(try await pool.query("SELECT 1 AS one FROM millrace.jobs").count == 6)
         }
     }
 
