@@ -4,6 +4,8 @@
 // r·heads + g. Which queries are computed together, and how many blocks at once, never changes a sum.
 #include "lanes_math.h"
 
+void CK(ck_half_to_float)(const uint16_t *x, float *out, int64_t n);
+
 enum { CK(span_blocks) = 4, CK(span_tokens) = 4 * ck_token_block };
 
 /// The tokens of a span that a query sees: [begin, end) within 0...64.
@@ -17,6 +19,7 @@ typedef struct {
     const uint8_t *keys[4], *values[4];  // of the span's blocks; only those within `range` are there
     const uint8_t *ahead[4];             // keys that are read next, to be fetched meanwhile
     int is_first;                        // the first run over this span: it meets cold memory
+    int half;                            // float16, else float32
     CK(token_range) range;
     float *maxima, *sums, *states;
     int64_t state_stride;
@@ -185,7 +188,7 @@ CK_INLINE void CK(merge_span)(const ck_attention *job, const CK(span_run) *run, 
 }
 
 static void CK(merge_run)(const ck_attention *job, const CK(span_run) *run, int count) {
-#define MERGE(n) job->half_precision ? CK(merge_span)(job, run, 1, n) : CK(merge_span)(job, run, 0, n)
+#define MERGE(n) run->half ? CK(merge_span)(job, run, 1, n) : CK(merge_span)(job, run, 0, n)
     switch (count) {
         case 1: MERGE(1); break;
         case 2: MERGE(2); break;
@@ -195,12 +198,19 @@ static void CK(merge_run)(const ck_attention *job, const CK(span_run) *run, int 
 #undef MERGE
 }
 
-/// The keys of a span's blocks, of those that there are up to `last_block`; null for the others.
-CK_INLINE void CK(span_keys)(const ck_attention *job, const int32_t *table, int32_t span, int32_t last_block,
-                             int64_t head_offset, const uint8_t **keys) {
+/// Where a span is: in the blocks that `table` lists, up to `last_block`, at `offset` within each. No table: nowhere.
+typedef struct {
+    const int32_t *table;
+    int32_t span, last_block;
+    int64_t offset;
+} CK(span_place);
+
+/// The keys of a span's blocks, of those that there are; null for the others.
+CK_INLINE void CK(span_keys)(const ck_attention *job, CK(span_place) place, const uint8_t **keys) {
     for (int b = 0; b < CK(span_blocks); b++) {
-        const int32_t block = span * CK(span_blocks) + b;
-        keys[b] = block <= last_block ? job->cache + table[block] * job->block_bytes + head_offset : NULL;
+        const int32_t block = place.span * CK(span_blocks) + b;
+        const int there = place.table && block <= place.last_block;
+        keys[b] = there ? job->cache + place.table[block] * job->block_bytes + place.offset : NULL;
     }
 }
 
@@ -208,66 +218,144 @@ CK_INLINE int32_t CK(first_span)(const ck_attention *job, int32_t position) {
     return (job->window > 0 && position >= job->window ? position - job->window + 1 : 0) / CK(span_tokens);
 }
 
-/// All queries of one K/V head.
-static void CK(attend_head)(const ck_attention *job, int64_t row_begin, int64_t row_end, int32_t kv_head,
-                            int32_t kv_end, int32_t head_begin, int32_t head_end, float *scratch) {
-    const int32_t heads = head_end - head_begin, head_size = job->head_size;
-    const int64_t rows = row_end - row_begin, count = rows * heads, state_stride = (head_size + 15) / 16 * 16;
-    const int64_t head_bytes = (int64_t)head_size * ck_token_block * (job->half_precision ? 2 : 4);
-    const int32_t *positions = job->positions + row_begin;
-    const int64_t head_offset = ((int64_t)kv_head * job->group + head_begin) * head_size;
+/// The queries of a tile's rows on one K/V head, and what has been merged into them.
+typedef struct {
+    const int32_t *rows;
+    int32_t heads;
+    int64_t head_offset;  // of the first query within its row
+    float *states, *maxima, *sums;
+    int64_t state_stride;
+    float *widened;  // keys and values of one span as float32
+} CK(tile_queries);
 
-    float *states = scratch, *maxima = states + count * state_stride, *sums = maxima + count;
-    for (int64_t i = 0; i < count * state_stride; i++) { states[i] = 0; }
-    for (int64_t i = 0; i < count; i++) { maxima[i] = -INFINITY, sums[i] = 0; }
-
-    const int32_t *table = job->blocks + job->tables[row_begin];
-    const int32_t first_span = CK(first_span)(job, positions[0]), last_block = positions[rows - 1] / ck_token_block;
-    for (int32_t span = first_span; span * CK(span_blocks) <= last_block; span++) {
-        CK(span_run) run = {.state_stride = state_stride, .is_first = 1};
-        CK(span_keys)(job, table, span, last_block, kv_head * head_bytes, run.keys);
-        for (int b = 0; b < CK(span_blocks); b++) { run.values[b] = run.keys[b] ? run.keys[b] + job->value_offset : NULL; }
-        if ((span + 1) * CK(span_blocks) <= last_block) {
-            CK(span_keys)(job, table, span + 1, last_block, kv_head * head_bytes, run.ahead);
-        } else if (kv_head + 1 < kv_end) {
-            CK(span_keys)(job, table, first_span, last_block, (kv_head + 1) * head_bytes, run.ahead);
-        } else if (row_end < job->rows) {
-            const int32_t position = job->positions[row_end];
-            CK(span_keys)(job, job->blocks + job->tables[row_end], CK(first_span)(job, position),
-                          position / ck_token_block, 0, run.ahead);
+/// Merges one span into the rows [begin, end) of the tile.
+static void CK(merge_rows)(const ck_attention *job, const CK(tile_queries) *queries, CK(span_run) *run, int32_t span,
+                           int64_t begin, int64_t end) {
+    const int32_t heads = queries->heads;
+    int waiting = 0;
+    for (int64_t query = begin * heads; query <= end * heads; query++) {
+        // Collects up to four neighbours that see the same tokens; a row that sees none of the span ends the run.
+        const int64_t row = query < end * heads ? queries->rows[query / heads] : -1;
+        const int live = row >= 0 && job->positions[row] >= span * CK(span_tokens);
+        const CK(token_range) range = live ? CK(visible)(job, job->positions[row], span) : (CK(token_range)){0, 0};
+        const int seen = live && range.begin < range.end;
+        const int same = range.begin == run->range.begin && range.end == run->range.end;
+        if (waiting > 0 && (!seen || waiting == 4 || !same)) {
+            CK(merge_run)(job, run, waiting);
+            waiting = 0, run->is_first = 0;
         }
-        int waiting = 0;
-        for (int64_t query = 0; query <= count; query++) {
-            // Collects up to four neighbours that see the same tokens; a row that sees none of the span ends the run.
-            const int64_t row = query / heads;
-            const int live = query < count && positions[row] >= span * CK(span_tokens);
-            const CK(token_range) range = live ? CK(visible)(job, positions[row], span) : (CK(token_range)){0, 0};
-            const int seen = live && range.begin < range.end;
-            const int same = range.begin == run.range.begin && range.end == run.range.end;
-            if (waiting > 0 && (!seen || waiting == 4 || !same)) {
-                CK(merge_run)(job, &run, waiting);
-                waiting = 0, run.is_first = 0;
-            }
-            if (!seen) { continue; }
-            if (waiting == 0) {
-                run.range = range;
-                run.maxima = maxima + query, run.sums = sums + query, run.states = states + query * state_stride;
-            }
-            run.queries[waiting++] =
-                job->queries + (row_begin + row) * job->query_stride + head_offset + query % heads * head_size;
+        if (!seen) { continue; }
+        if (waiting == 0) {
+            run->range = range;
+            run->maxima = queries->maxima + query, run->sums = queries->sums + query;
+            run->states = queries->states + query * queries->state_stride;
         }
-    }
-    for (int64_t query = 0; query < count; query++) {
-        float *out = job->output + (row_begin + query / heads) * job->output_stride + head_offset
-            + query % heads * head_size;
-        const float inverse = 1.0f / sums[query];
-        for (int32_t d = 0; d < head_size; d++) { out[d] = states[query * state_stride + d] * inverse; }
+        run->queries[waiting++] = job->queries + row * job->query_stride + queries->head_offset
+            + query % heads * job->head_size;
     }
 }
 
-void CK(ck_attention)(const ck_attention *job, int64_t row_begin, int64_t row_end, int32_t kv_begin, int32_t kv_end,
+/// Replaces the float16 keys and values of a span by their float32: worth it when several runs read them.
+CK_INLINE void CK(widen_span)(const ck_attention *job, CK(span_run) *run, float *widened) {
+    const int64_t size = (int64_t)ck_token_block * job->head_size;
+    for (int b = 0; b < CK(span_blocks); b++) {
+        for (int64_t byte = 0; run->ahead[b] && byte < 2 * size; byte += 64) {
+            __builtin_prefetch(run->ahead[b] + byte, 0, 2);
+            __builtin_prefetch(run->ahead[b] + job->value_offset + byte, 0, 2);
+        }
+        if (!run->keys[b]) { continue; }
+        CK(ck_half_to_float)((const uint16_t *)run->keys[b], widened + 2 * b * size, size);
+        CK(ck_half_to_float)((const uint16_t *)run->values[b], widened + (2 * b + 1) * size, size);
+        run->keys[b] = (const uint8_t *)(widened + 2 * b * size);
+        run->values[b] = (const uint8_t *)(widened + (2 * b + 1) * size);
+    }
+    run->half = 0, run->is_first = 0;
+}
+
+/// Merges the spans from `place` up to its last block into the rows [begin, end) of the tile; `next` is read after them.
+static void CK(merge_spans)(const ck_attention *job, const CK(tile_queries) *queries, CK(span_place) place,
+                            CK(span_place) next, int64_t begin, int64_t end) {
+    for (; place.span * CK(span_blocks) <= place.last_block; place.span++) {
+        CK(span_run) run = {.state_stride = queries->state_stride, .is_first = 1, .half = job->half_precision};
+        CK(span_keys)(job, place, run.keys);
+        for (int b = 0; b < CK(span_blocks); b++) { run.values[b] = run.keys[b] ? run.keys[b] + job->value_offset : NULL; }
+        CK(span_place) following = place;
+        following.span++;
+        CK(span_keys)(job, following.span * CK(span_blocks) <= place.last_block ? following : next, run.ahead);
+        if (run.half && (end - begin) * queries->heads > 4) { CK(widen_span)(job, &run, queries->widened); }
+        CK(merge_rows)(job, queries, &run, place.span, begin, end);
+    }
+}
+
+/// The spans of the rows [begin, end) of a tile, which are of one sequence, from `span` on.
+CK_INLINE CK(span_place) CK(own_spans)(const ck_attention *job, const int32_t *rows, int64_t begin, int64_t end,
+                                       int32_t span, int64_t offset) {
+    const int32_t first = CK(first_span)(job, job->positions[rows[begin]]);
+    return (CK(span_place)){job->blocks + job->tables[rows[begin]], first > span ? first : span,
+                            job->positions[rows[end - 1]] / ck_token_block, offset};
+}
+
+CK_INLINE int64_t CK(sequence_end)(const ck_attention *job, const int32_t *rows, int64_t begin, int64_t count) {
+    int64_t end = begin + 1;
+    while (end < count && job->tables[rows[end]] == job->tables[rows[begin]]) { end++; }
+    return end;
+}
+
+/// All queries of one K/V head: first the spans that the tile's sequences have in common, read once for all, then each
+/// sequence's own. `next`: what is read after the tile.
+static void CK(attend_head)(const ck_attention *job, const ck_attention_tile *tile, int64_t offset,
+                            CK(span_place) next, const CK(tile_queries) *queries) {
+    const int32_t *rows = queries->rows;
+    const int64_t count = tile->end - tile->begin;
+    int64_t end = CK(sequence_end)(job, rows, 0, count);
+    const int32_t common = end < count ? tile->common_spans : 0;
+    if (common > 0) {
+        CK(span_place) place = CK(own_spans)(job, rows, 0, 1, 0, offset);
+        for (int64_t row = 1; row < count; row++) {
+            const int32_t first = CK(first_span)(job, job->positions[rows[row]]);
+            place.span = first < place.span ? first : place.span;
+        }
+        place.last_block = common * CK(span_blocks) - 1;
+        CK(merge_spans)(job, queries, place, CK(own_spans)(job, rows, 0, end, common, offset), 0, count);
+    }
+    for (int64_t begin = 0; begin < count; begin = end) {
+        end = CK(sequence_end)(job, rows, begin, count);
+        CK(span_place) after = next;
+        if (end < count) {
+            after = CK(own_spans)(job, rows, end, CK(sequence_end)(job, rows, end, count), common, offset);
+        }
+        CK(merge_spans)(job, queries, CK(own_spans)(job, rows, begin, end, common, offset), after, begin, end);
+    }
+}
+
+static void CK(write_output)(const ck_attention *job, const CK(tile_queries) *queries, int64_t count) {
+    for (int64_t query = 0; query < count; query++) {
+        float *out = job->output + queries->rows[query / queries->heads] * job->output_stride + queries->head_offset
+            + query % queries->heads * job->head_size;
+        const float inverse = 1.0f / queries->sums[query];
+        for (int32_t d = 0; d < job->head_size; d++) { out[d] = queries->states[query * queries->state_stride + d] * inverse; }
+    }
+}
+
+void CK(ck_attention)(const ck_attention *job, const ck_attention_tile *tile, int32_t kv_begin, int32_t kv_end,
                       int32_t head_begin, int32_t head_end, float *scratch) {
+    const int32_t heads = head_end - head_begin, head_size = job->head_size;
+    const int64_t rows = tile->end - tile->begin, count = rows * heads, state_stride = (head_size + 15) / 16 * 16;
+    const int64_t head_bytes = (int64_t)head_size * ck_token_block * (job->half_precision ? 2 : 4);
+    float *widened = scratch, *states = widened + 2 * CK(span_tokens) * head_size, *maxima = states + count * state_stride;
+    CK(tile_queries) queries = {job->order + tile->begin, heads, 0, states, maxima, maxima + count, state_stride, widened};
     for (int32_t kv_head = kv_begin; kv_head < kv_end; kv_head++) {
-        CK(attend_head)(job, row_begin, row_end, kv_head, kv_end, head_begin, head_end, scratch);
+        queries.head_offset = ((int64_t)kv_head * job->group + head_begin) * head_size;
+        for (int64_t i = 0; i < count * state_stride; i++) { queries.states[i] = 0; }
+        for (int64_t i = 0; i < count; i++) { queries.maxima[i] = -INFINITY, queries.sums[i] = 0; }
+        const int64_t offset = kv_head * head_bytes;
+        CK(span_place) next = {NULL, 0, 0, 0};
+        if (kv_head + 1 < kv_end) {
+            next = CK(own_spans)(job, queries.rows, 0, 1, 0, offset + head_bytes);
+        } else if (tile->end < job->rows) {
+            next = CK(own_spans)(job, job->order + tile->end, 0, 1, 0, kv_begin * head_bytes);
+        }
+        CK(attend_head)(job, tile, offset, next, &queries);
+        CK(write_output)(job, &queries, count);
     }
 }

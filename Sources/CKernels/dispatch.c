@@ -27,7 +27,7 @@
     void ck_half_to_float_##L(const uint16_t *, float *, int64_t);                                                   \
     void ck_float_to_bfloat_##L(const float *, uint16_t *, int64_t);                                                 \
     void ck_bfloat_to_float_##L(const uint16_t *, float *, int64_t);                                                 \
-    void ck_attention_##L(const ck_attention *, int64_t, int64_t, int32_t, int32_t, int32_t, int32_t, float *);
+    void ck_attention_##L(const ck_attention *, const ck_attention_tile *, int32_t, int32_t, int32_t, int32_t, float *);
 
 #define TABLE(L, value)                                                                                              \
     static const ck_kernels table_##L = {                                                                            \
@@ -91,5 +91,6 @@ ck_selection ck_selection_state(void) {
 }
 
 int64_t ck_attention_scratch(int64_t queries, int32_t head_size) {
-    return queries * ((head_size + 15) / 16 * 16 + 2);
+    // A span of 64 keys and values, and for each query its state, maximum and sum.
+    return 2 * 64 * (int64_t)head_size + queries * ((head_size + 15) / 16 * 16 + 2);
 }

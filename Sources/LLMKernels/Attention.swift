@@ -49,30 +49,22 @@ package func attention(
     precondition(scratch.threads >= team.count && scratch.floatsPerThread >= Int(needed), "scratch of another shape")
     guard rows.count > 0 else { return }
 
-    rows.positions.withUnsafeBufferPointer { positions in
-        rows.tables.withUnsafeBufferPointer { tables in
-            rows.blocks.withUnsafeBufferPointer { blocks in
-                rows.tiles.withUnsafeBufferPointer { tiles in
-                    let job = ck_attention(
-                        queries: queries.base, query_stride: Int64(queries.stride), output: out.base,
-                        output_stride: Int64(out.stride), cache: layer.base, block_bytes: Int64(layout.blockBytes),
-                        value_offset: Int64(layout.valueOffset), kv_heads: Int32(layout.kvHeads),
-                        group: Int32(group), head_size: Int32(layout.headSize),
-                        half_precision: layout.precision == .float16 ? 1 : 0, rows: Int64(rows.count),
-                        positions: positions.baseAddress, tables: tables.baseAddress, blocks: blocks.baseAddress,
-                        scale: parameters.scale, softcap: parameters.softcap ?? 0,
-                        window: Int32(clamping: parameters.window ?? 0))
-                    var run = AttentionRun(
-                        job: job, tiles: tiles, split: AttentionSplit(tiles: tiles.count - 1, job: job, team: team),
-                        scratch: scratch.memory.base, floatsPerThread: scratch.floatsPerThread)
-                    let context = positions.reduce(0) { $0 + Int($1) + 1 }
-                    let parts = team.parts(of: run.items, work: context * queries.columns, atLeast: 1 << 13)
-                    team.run(&run, parts: parts) { context, part, parts, thread in
-                        let run = context!.assumingMemoryBound(to: AttentionRun.self)
-                        run.pointee.part(Int(part), of: Int(parts), thread: Int(thread))
-                    }
-                }
-            }
+    rows.withPointers { step in
+        let job = ck_attention(
+            queries: queries.base, query_stride: Int64(queries.stride), output: out.base,
+            output_stride: Int64(out.stride), cache: layer.base, block_bytes: Int64(layout.blockBytes),
+            value_offset: Int64(layout.valueOffset), kv_heads: Int32(layout.kvHeads), group: Int32(group),
+            head_size: Int32(layout.headSize), half_precision: layout.precision == .float16 ? 1 : 0,
+            rows: Int64(rows.count), positions: step.positions, tables: step.tables, blocks: step.blocks,
+            order: step.order, scale: parameters.scale, softcap: parameters.softcap ?? 0,
+            window: Int32(clamping: parameters.window ?? 0))
+        var run = AttentionRun(
+            job: job, tiles: step.tiles, split: AttentionSplit(tiles: step.tiles.count, job: job, team: team),
+            scratch: scratch.memory.base, floatsPerThread: scratch.floatsPerThread)
+        let parts = team.parts(of: run.items, work: rows.contextTokens * queries.columns, atLeast: 1 << 13)
+        team.run(&run, parts: parts) { context, part, parts, thread in
+            let run = context!.assumingMemoryBound(to: AttentionRun.self)
+            run.pointee.part(Int(part), of: Int(parts), thread: Int(thread))
         }
     }
 }
@@ -92,12 +84,12 @@ private struct AttentionSplit {
 
 private struct AttentionRun {
     var job: ck_attention
-    let tiles: UnsafeBufferPointer<Int32>
+    let tiles: UnsafeBufferPointer<ck_attention_tile>
     let split: AttentionSplit
     let scratch: UnsafeMutablePointer<Float>
     let floatsPerThread: Int
 
-    var items: Int { (tiles.count - 1) * split.kvHeads * split.heads }
+    var items: Int { tiles.count * split.kvHeads * split.heads }
 
     mutating func part(_ part: Int, of parts: Int, thread: Int) {
         let kvHeads = Int(job.kv_heads), group = Int(job.group)
@@ -106,8 +98,8 @@ private struct AttentionRun {
             let kv = share(kvHeads, part: item / split.heads % split.kvHeads, of: split.kvHeads)
             let heads = share(group, part: item % split.heads, of: split.heads)
             kernels.attention(
-                &job, Int64(tiles[tile]), Int64(tiles[tile + 1]), Int32(kv.lowerBound), Int32(kv.upperBound),
-                Int32(heads.lowerBound), Int32(heads.upperBound), scratch + thread * floatsPerThread)
+                &job, tiles.baseAddress! + tile, Int32(kv.lowerBound), Int32(kv.upperBound), Int32(heads.lowerBound),
+                Int32(heads.upperBound), scratch + thread * floatsPerThread)
         }
     }
 }

@@ -1,6 +1,6 @@
 import CKernels
 import Foundation
-import LLMKernels
+@testable import LLMKernels
 import Testing
 
 /// Keys, values and queries of one sequence, in double, with the plain formula.
@@ -116,6 +116,62 @@ struct AttentionCase: CustomTestStringConvertible, Sendable {
         }
     }
 
+    /// Sequences that begin with the same blocks, in part or wholly, decode in one step: some with several rows, some that
+    /// share more with each other than with the rest, one that shares nothing.
+    @Test(arguments: AttentionCase.all)
+    func commonBeginningsChangeNothing(_ shape: AttentionCase) {
+        var random = Randomness()
+        let width = shape.kvHeads * shape.size, queryWidth = shape.heads * shape.size
+        let layout = KVLayout(kvHeads: shape.kvHeads, headSize: shape.size, precision: shape.precision)
+        let team = ThreadTeam(threads: 2)
+        var free = (0..<200).map(Int32.init).shuffled(using: &random)
+        func take(_ count: Int) -> [Int32] { (0..<count).map { _ in free.removeLast() } }
+        let preamble = take(8), longer = preamble + take(5)
+        let tables = (0..<14).map { number in
+            number == 3 ? take(12) : (number % 3 == 0 ? longer : preamble) + take(1 + number % 5)
+        }
+        let memory = AlignedBuffer<UInt8>(count: 200 * layout.blockBytes)
+        let layer = KVLayer(layout: layout, blockCount: 200, buffer: memory)
+        defer { withExtendedLifetime(memory) {} }
+        for (sequence, table) in tables.enumerated() {
+            let count = table.count * 16, step = PagedRows()
+            step.assign(
+                positions: (0..<Int32(count)).map { $0 }, sequences: Array(repeating: Int32(sequence), count: count),
+                blockTables: tables)
+            let keys = AlignedBuffer(random.floats(count * width)), values = AlignedBuffer(random.floats(count * width))
+            withExtendedLifetime((keys, values)) {
+                let (k, v) = (keys.matrix(rows: count, columns: width), values.matrix(rows: count, columns: width))
+                team.eachRow(count, columns: 2 * width, .store(keys: k, values: v, in: layer, rows: step))
+            }
+        }
+        var positions: [Int32] = [], sequences: [Int32] = []
+        for (sequence, table) in tables.enumerated() {
+            let own = sequence % 4 == 1 ? 3 : 1, last = table.count * 16 - 1 - sequence
+            positions += (0..<own).map { Int32(last - own + 1 + $0) }
+            sequences += Array(repeating: Int32(sequence), count: own)
+        }
+        let queries = AlignedBuffer(random.floats(positions.count * queryWidth))
+        defer { withExtendedLifetime(queries) {} }
+        func run(_ rows: Range<Int>) -> [Float] {
+            let step = PagedRows()
+            step.assign(positions: Array(positions[rows]), sequences: Array(sequences[rows]), blockTables: tables)
+            if rows.count > 1 {
+                #expect(step.tiles.count < Set(sequences).count, "nothing was put together")
+                #expect(step.order.sorted() == (0..<Int32(rows.count)).map { $0 })
+            }
+            let out = AlignedBuffer<Float>(count: rows.count * queryWidth)
+            attention(
+                queries.matrix(rows: positions.count, columns: queryWidth).rows(rows), layer: layer, rows: step,
+                parameters: AttentionParameters(scale: 0.3, window: shape.window, softcap: shape.softcap),
+                into: out.matrix(rows: rows.count, columns: queryWidth),
+                scratch: AttentionScratch(heads: shape.heads, layout: layout, team: team), team: team)
+            return out.array
+        }
+        let alone = positions.indices.flatMap { run($0..<$0 + 1) }
+        #expect(alone.allSatisfy { $0.isFinite })
+        #expect(sameBytes(alone, run(positions.indices)), "seed \(random.seed)")
+    }
+
     @Test(arguments: AttentionCase.all)
     func everyLevelGivesTheSameBytes(_ shape: AttentionCase) {
         var random = Randomness()
@@ -134,6 +190,7 @@ struct AttentionCase: CustomTestStringConvertible, Sendable {
         let queries = AlignedBuffer(random.floats(count * width))
         let positions = AlignedBuffer((0..<Int32(count)).map { $0 + 3 })
         let tables = AlignedBuffer<Int32>(count: count), blocks = AlignedBuffer<Int32>([2, 0, 5, 1, 4, 3])
+        let order = AlignedBuffer((0..<Int32(count)).map { $0 })
         let scratch = AlignedBuffer<Float>(count: Int(ck_attention_scratch(Int64(count * group), Int32(shape.size))))
         let results = levels.map { table in
             let out = AlignedBuffer<Float>(count: count * width)
@@ -142,9 +199,10 @@ struct AttentionCase: CustomTestStringConvertible, Sendable {
                 cache: cache.base, block_bytes: Int64(2 * half), value_offset: Int64(half),
                 kv_heads: Int32(shape.kvHeads), group: Int32(group), head_size: Int32(shape.size),
                 half_precision: shape.precision == .float16 ? 1 : 0, rows: Int64(count), positions: positions.base,
-                tables: tables.base, blocks: blocks.base, scale: 0.2, softcap: shape.softcap ?? 0,
+                tables: tables.base, blocks: blocks.base, order: order.base, scale: 0.2, softcap: shape.softcap ?? 0,
                 window: Int32(shape.window ?? 0))
-            table.attention(&job, 0, Int64(count), 0, Int32(shape.kvHeads), 0, Int32(group), scratch.base)
+            var tile = ck_attention_tile(begin: 0, end: Int32(count), common_spans: 0)
+            table.attention(&job, &tile, 0, Int32(shape.kvHeads), 0, Int32(group), scratch.base)
             return out.array
         }
         for result in results.dropFirst() { #expect(sameBytes(result, results[0]), "seed \(random.seed)") }

@@ -93,10 +93,18 @@ typedef struct {
     const int32_t *positions;  // [row]
     const int32_t *tables;     // [row]: where the block list of the row's sequence starts in `blocks`
     const int32_t *blocks;
+    const int32_t *order;  // the rows as tiles name them
     float scale;
     float softcap;   // 0 = none
     int32_t window;  // 0 = all; else positions p - window < t ≤ p
 } ck_attention;
+
+/// Rows order[begin], …, order[end - 1] that are computed together: those of a sequence stand together with ascending
+/// positions, and the block lists of all its sequences begin with the same `common_spans` · 4 blocks (read only when there
+/// are several).
+typedef struct {
+    int32_t begin, end, common_spans;
+} ck_attention_tile;
 
 // MARK: The table
 
@@ -138,11 +146,11 @@ typedef struct {
     void (*half_to_float)(const uint16_t *x, float *out, int64_t n);
     void (*float_to_bfloat)(const float *x, uint16_t *out, int64_t n);
     void (*bfloat_to_float)(const uint16_t *x, float *out, int64_t n);
-    /// Query rows [row_begin, row_end) of one sequence (positions ascending) × heads [head_begin, head_end) of the groups
-    /// of K/V heads [kv_begin, kv_end). Online softmax over spans of 64 tokens, counted from position 0, from the
-    /// window's first to the row's own, one merge per span; per row the result is that of the row alone. scratch:
-    /// ck_attention_scratch floats for the queries of one K/V head, 64-byte aligned.
-    void (*attention)(const ck_attention *job, int64_t row_begin, int64_t row_end, int32_t kv_begin, int32_t kv_end,
+    /// The rows of a tile × heads [head_begin, head_end) of the groups of K/V heads [kv_begin, kv_end). Online softmax
+    /// over spans of 64 tokens, counted from position 0, from the window's first to the row's own, one merge per span;
+    /// per row the result is that of the row alone. scratch: ck_attention_scratch floats for the queries of one K/V head,
+    /// 64-byte aligned.
+    void (*attention)(const ck_attention *job, const ck_attention_tile *tile, int32_t kv_begin, int32_t kv_end,
                       int32_t head_begin, int32_t head_end, float *scratch);
 } ck_kernels;
 
