@@ -4,8 +4,6 @@
 // r·heads + g. Which queries are computed together, and how many blocks at once, never changes a sum.
 #include "lanes_math.h"
 
-void CK(ck_half_to_float)(const uint16_t *x, float *out, int64_t n);
-
 enum { CK(span_blocks) = 4, CK(span_tokens) = 4 * ck_token_block };
 
 /// The tokens of a span that a query sees: [begin, end) within 0...64.
@@ -19,7 +17,8 @@ typedef struct {
     const uint8_t *keys[4], *values[4];  // of the span's blocks; only those within `range` are there
     const uint8_t *ahead[4];             // keys that are read next, to be fetched meanwhile
     int is_first;                        // the first run over this span: it meets cold memory
-    int half;                            // float16, else float32
+    ck_kv_precision precision;           // of keys and values; int8 stays without its scales
+    const float *key_scales[4], *value_scales[4];  // int8: of each block's tokens
     CK(token_range) range;
     float *maxima, *sums, *states;
     int64_t state_stride;
@@ -33,8 +32,19 @@ CK_INLINE CK(token_range) CK(visible)(const ck_attention *job, int32_t position,
     return (CK(token_range)){begin, end};
 }
 
-CK_INLINE v16 CK(load_lanes)(const uint8_t *base, int64_t index, int64_t n, int half) {
-    if (half) {
+CK_INLINE int CK(element_bytes)(ck_kv_precision precision) {
+    return precision == ck_kv_float32 ? 4 : precision == ck_kv_float16 ? 2 : 1;
+}
+
+CK_INLINE v16 CK(load_lanes)(const uint8_t *base, int64_t index, int64_t n, ck_kv_precision precision) {
+    if (precision == ck_kv_int8) {
+        const int8_t *p = (const int8_t *)base + index;
+        if (n >= 16) { return v_load_bytes(p); }
+        float lanes[16];
+        for (int i = 0; i < 16; i++) { lanes[i] = i < n ? (float)p[i] : 0; }
+        return v_load(lanes);
+    }
+    if (precision == ck_kv_float16) {
         const uint16_t *p = (const uint16_t *)base + index;
         if (n >= 16) { return v_load_half(p); }
         float lanes[16];
@@ -46,12 +56,12 @@ CK_INLINE v16 CK(load_lanes)(const uint8_t *base, int64_t index, int64_t n, int 
 }
 
 /// scores[i·4 + b] = q_i · K of the 16 tokens of block first + b, one chain over the head per score.
-CK_INLINE void CK(dot_keys)(const CK(span_run) *run, int head_size, int half, int count, int first, int blocks,
+CK_INLINE void CK(dot_keys)(const CK(span_run) *run, int head_size, ck_kv_precision precision, int count, int first, int blocks,
                             v16 *scores) {
     const float *const *queries = run->queries;
     const uint8_t *keys[4], *values[4];
     CK_UNROLL for (int b = 0; b < blocks; b++) { keys[b] = run->keys[first + b], values[b] = run->values[first + b]; }
-    const int row_bytes = ck_token_block * (half ? 2 : 4);
+    const int row_bytes = ck_token_block * CK(element_bytes)(precision);
     v16 sums[16];
     CK_UNROLL for (int i = 0; i < count * blocks; i++) { sums[i] = v_set1(0); }
     for (int d = 0; d < head_size; d++) {
@@ -61,7 +71,7 @@ CK_INLINE void CK(dot_keys)(const CK(span_run) *run, int head_size, int half, in
             CK_UNROLL for (int b = 0; b < blocks; b++) { __builtin_prefetch(values[b] + d * row_bytes); }
         }
         CK_UNROLL for (int b = 0; b < blocks; b++) {
-            key[b] = CK(load_lanes)(keys[b], (int64_t)d * ck_token_block, 16, half);
+            key[b] = CK(load_lanes)(keys[b], (int64_t)d * ck_token_block, 16, precision);
         }
         CK_UNROLL for (int i = 0; i < count; i++) {
             const v16 query = v_set1(queries[i][d]);
@@ -78,7 +88,7 @@ CK_INLINE void CK(dot_keys)(const CK(span_run) *run, int head_size, int half, in
 /// state_i = state_i · decay_i + Σ_t weights_i[t] · V_t, t ascending over the range, for `width` · 16 elements from d on;
 /// `whole`: the head has them all.
 CK_INLINE void CK(add_values)(const CK(span_run) *run, const float *weights, const float *decay, int head_size, int d,
-                              int half, int count, int width, int whole) {
+                              ck_kv_precision precision, int count, int width, int whole) {
     v16 sums[16];
     CK_UNROLL for (int i = 0; i < count; i++) {
         CK_UNROLL for (int w = 0; w < width; w++) {
@@ -91,7 +101,7 @@ CK_INLINE void CK(add_values)(const CK(span_run) *run, const float *weights, con
         const int begin = range.begin > first ? range.begin : first;
         const int end = range.end < first + ck_token_block ? range.end : first + ck_token_block;
         const uint8_t *values = run->values[b], *ahead = run->ahead[b];
-        const int row_bytes = head_size * (half ? 2 : 4);
+        const int row_bytes = head_size * CK(element_bytes)(precision);
         for (int t = begin; t < end; t++) {
             v16 value[4];
             if (run->is_first && ahead && d == 0) {
@@ -101,7 +111,7 @@ CK_INLINE void CK(add_values)(const CK(span_run) *run, const float *weights, con
             }
             CK_UNROLL for (int w = 0; w < width; w++) {
                 const int at = d + w * 16;
-                value[w] = CK(load_lanes)(values, (int64_t)(t - first) * head_size + at, whole ? 16 : head_size - at, half);
+                value[w] = CK(load_lanes)(values, (int64_t)(t - first) * head_size + at, whole ? 16 : head_size - at, precision);
             }
             CK_UNROLL for (int i = 0; i < count; i++) {
                 const v16 weight = v_set1(weights[i * CK(span_tokens) + t]);
@@ -132,20 +142,20 @@ CK_INLINE v16 CK(masked_score)(const ck_attention *job, v16 dot, int begin, int 
 }
 
 /// Merges one span into `count` queries that see the same range of it.
-CK_INLINE void CK(merge_span)(const ck_attention *job, const CK(span_run) *run, int half, int count) {
+CK_INLINE void CK(merge_span)(const ck_attention *job, const CK(span_run) *run, ck_kv_precision precision, int count) {
     const CK(token_range) range = run->range;
     const int first = range.begin / ck_token_block, last = (range.end + ck_token_block - 1) / ck_token_block;
     v16 scores[4 * 4];
     for (int b = first; b < last;) {
         const int rest = last - b;
         if (rest >= 4 && 4 * count <= CK_CHAINS) {
-            CK(dot_keys)(run, job->head_size, half, count, b, 4, scores + b);
+            CK(dot_keys)(run, job->head_size, precision, count, b, 4, scores + b);
             b += 4;
         } else if (rest >= 2 && 2 * count <= CK_CHAINS) {
-            CK(dot_keys)(run, job->head_size, half, count, b, 2, scores + b);
+            CK(dot_keys)(run, job->head_size, precision, count, b, 2, scores + b);
             b += 2;
         } else {
-            CK(dot_keys)(run, job->head_size, half, count, b, 1, scores + b);
+            CK(dot_keys)(run, job->head_size, precision, count, b, 1, scores + b);
             b += 1;
         }
     }
@@ -155,6 +165,7 @@ CK_INLINE void CK(merge_span)(const ck_attention *job, const CK(span_run) *run, 
         v16 largest = v_set1(-INFINITY);
         for (int b = first; b < last; b++) {
             const int from = b * ck_token_block;
+            if (run->key_scales[b]) { scores[i * 4 + b] = v_mul(scores[i * 4 + b], v_load(run->key_scales[b])); }
             scores[i * 4 + b] = CK(masked_score)(job, scores[i * 4 + b], range.begin - from, range.end - from);
             largest = v_max(largest, scores[i * 4 + b]);
         }
@@ -166,7 +177,9 @@ CK_INLINE void CK(merge_span)(const ck_attention *job, const CK(span_run) *run, 
         CK_UNROLL for (int b = 0; b < 4; b++) { parts[b] = v_set1(0); }
         for (int b = first; b < last; b++) {
             parts[b] = v_exp(v_sub(scores[i * 4 + b], top));
-            v_store(weights + i * CK(span_tokens) + b * ck_token_block, parts[b]);
+            // Scales of tokens out of sight may be anything; their weights are not read.
+            const v16 weight = run->value_scales[b] ? v_mul(parts[b], v_load(run->value_scales[b])) : parts[b];
+            v_store(weights + i * CK(span_tokens) + b * ck_token_block, weight);
         }
         totals[i] = v_add(v_add(parts[0], parts[1]), v_add(parts[2], parts[3]));
     }
@@ -175,20 +188,25 @@ CK_INLINE void CK(merge_span)(const ck_attention *job, const CK(span_run) *run, 
     for (int d = 0; d < job->head_size;) {
         const int rest = job->head_size - d;
         if (rest >= 64 && 4 * count <= CK_CHAINS) {
-            CK(add_values)(run, weights, decay, job->head_size, d, half, count, 4, 1);
+            CK(add_values)(run, weights, decay, job->head_size, d, precision, count, 4, 1);
             d += 64;
         } else if (rest >= 32 && 2 * count <= CK_CHAINS) {
-            CK(add_values)(run, weights, decay, job->head_size, d, half, count, 2, 1);
+            CK(add_values)(run, weights, decay, job->head_size, d, precision, count, 2, 1);
             d += 32;
         } else {
-            CK(add_values)(run, weights, decay, job->head_size, d, half, count, 1, rest >= 16);
+            CK(add_values)(run, weights, decay, job->head_size, d, precision, count, 1, rest >= 16);
             d += 16;
         }
     }
 }
 
 static void CK(merge_run)(const ck_attention *job, const CK(span_run) *run, int count) {
-#define MERGE(n) run->half ? CK(merge_span)(job, run, 1, n) : CK(merge_span)(job, run, 0, n)
+#define MERGE(n)                                                               \
+    switch (run->precision) {                                                  \
+        case ck_kv_float32: CK(merge_span)(job, run, ck_kv_float32, n); break; \
+        case ck_kv_float16: CK(merge_span)(job, run, ck_kv_float16, n); break; \
+        case ck_kv_int8: CK(merge_span)(job, run, ck_kv_int8, n); break;       \
+    }
     switch (count) {
         case 1: MERGE(1); break;
         case 2: MERGE(2); break;
@@ -255,34 +273,49 @@ static void CK(merge_rows)(const ck_attention *job, const CK(tile_queries) *quer
     }
 }
 
-/// Replaces the float16 keys and values of a span by their float32: worth it when several runs read them.
-CK_INLINE void CK(widen_span)(const ck_attention *job, CK(span_run) *run, float *widened) {
-    const int64_t size = (int64_t)ck_token_block * job->head_size;
+CK_INLINE void CK(widen)(const uint8_t *part, float *out, int64_t n, ck_kv_precision precision) {
+    for (int64_t i = 0; i < n; i += 16) { v_store(out + i, CK(load_lanes)(part, i, 16, precision)); }
+}
+
+/// Replaces the keys and values of a span by their float32: worth it when several runs read them.
+CK_INLINE void CK(widen_span)(const ck_attention *job, CK(span_run) *run, int64_t value_offset, float *widened) {
+    const int64_t size = (int64_t)ck_token_block * job->head_size, bytes = size * CK(element_bytes)(job->precision);
     for (int b = 0; b < CK(span_blocks); b++) {
-        for (int64_t byte = 0; run->ahead[b] && byte < 2 * size; byte += 64) {
+        for (int64_t byte = 0; run->ahead[b] && byte < bytes; byte += 64) {
             __builtin_prefetch(run->ahead[b] + byte, 0, 2);
-            __builtin_prefetch(run->ahead[b] + job->value_offset + byte, 0, 2);
+            __builtin_prefetch(run->ahead[b] + value_offset + byte, 0, 2);
         }
         if (!run->keys[b]) { continue; }
-        CK(ck_half_to_float)((const uint16_t *)run->keys[b], widened + 2 * b * size, size);
-        CK(ck_half_to_float)((const uint16_t *)run->values[b], widened + (2 * b + 1) * size, size);
-        run->keys[b] = (const uint8_t *)(widened + 2 * b * size);
-        run->values[b] = (const uint8_t *)(widened + (2 * b + 1) * size);
+        float *keys = widened + 2 * b * size, *values = keys + size;
+        if (job->precision == ck_kv_int8) {
+            CK(widen)(run->keys[b], keys, size, ck_kv_int8), CK(widen)(run->values[b], values, size, ck_kv_int8);
+        } else {
+            CK(widen)(run->keys[b], keys, size, ck_kv_float16), CK(widen)(run->values[b], values, size, ck_kv_float16);
+        }
+        run->keys[b] = (const uint8_t *)keys, run->values[b] = (const uint8_t *)values;
     }
-    run->half = 0, run->is_first = 0;
+    run->precision = ck_kv_float32, run->is_first = 0;
 }
 
 /// Merges the spans from `place` up to its last block into the rows [begin, end) of the tile; `next` is read after them.
 static void CK(merge_spans)(const ck_attention *job, const CK(tile_queries) *queries, CK(span_place) place,
                             CK(span_place) next, int64_t begin, int64_t end) {
+    const int64_t head_bytes = ck_kv_head_bytes(job->head_size, job->precision), value_offset = job->kv_heads * head_bytes;
     for (; place.span * CK(span_blocks) <= place.last_block; place.span++) {
-        CK(span_run) run = {.state_stride = queries->state_stride, .is_first = 1, .half = job->half_precision};
+        CK(span_run) run = {.state_stride = queries->state_stride, .is_first = 1, .precision = job->precision};
         CK(span_keys)(job, place, run.keys);
-        for (int b = 0; b < CK(span_blocks); b++) { run.values[b] = run.keys[b] ? run.keys[b] + job->value_offset : NULL; }
+        for (int b = 0; b < CK(span_blocks); b++) {
+            if (!run.keys[b]) { continue; }
+            run.values[b] = run.keys[b] + value_offset;
+            if (job->precision == ck_kv_int8) {
+                run.key_scales[b] = (const float *)(run.keys[b] + head_bytes) - ck_token_block;
+                run.value_scales[b] = (const float *)(run.values[b] + head_bytes) - ck_token_block;
+            }
+        }
         CK(span_place) following = place;
         following.span++;
         CK(span_keys)(job, following.span * CK(span_blocks) <= place.last_block ? following : next, run.ahead);
-        if (run.half && (end - begin) * queries->heads > 4) { CK(widen_span)(job, &run, queries->widened); }
+        if (run.precision != ck_kv_float32 && (end - begin) * queries->heads > 4) { CK(widen_span)(job, &run, value_offset, queries->widened); }
         CK(merge_rows)(job, queries, &run, place.span, begin, end);
     }
 }
@@ -341,7 +374,7 @@ void CK(ck_attention)(const ck_attention *job, const ck_attention_tile *tile, in
                       int32_t head_begin, int32_t head_end, float *scratch) {
     const int32_t heads = head_end - head_begin, head_size = job->head_size;
     const int64_t rows = tile->end - tile->begin, count = rows * heads, state_stride = (head_size + 15) / 16 * 16;
-    const int64_t head_bytes = (int64_t)head_size * ck_token_block * (job->half_precision ? 2 : 4);
+    const int64_t head_bytes = ck_kv_head_bytes(head_size, job->precision);
     float *widened = scratch, *states = widened + 2 * CK(span_tokens) * head_size, *maxima = states + count * state_stride;
     CK(tile_queries) queries = {job->order + tile->begin, heads, 0, states, maxima, maxima + count, state_stride, widened};
     for (int32_t kv_head = kv_begin; kv_head < kv_end; kv_head++) {

@@ -27,6 +27,12 @@ CK_INLINE v16 v_load_partial(const float *p, int64_t n, float fill) {
     return v_load(lanes);
 }
 
+CK_INLINE v16 v_load_bytes(const int8_t *p) {
+    const __m128i bytes = _mm_loadu_si128((const __m128i *)p);
+    return (v16){_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+                 _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
+}
+
 CK_INLINE v16 v_load_half(const uint16_t *p) {
     return V(_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)),
              _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8))));

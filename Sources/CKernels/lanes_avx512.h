@@ -23,6 +23,10 @@ CK_INLINE v16 v_load_partial(const float *p, int64_t n, float fill) {
     return _mm512_mask_loadu_ps(_mm512_set1_ps(fill), mask, p);
 }
 
+CK_INLINE v16 v_load_bytes(const int8_t *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+
 CK_INLINE v16 v_load_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
 
 CK_INLINE v16 v_load_bfloat(const uint16_t *p) {

@@ -31,6 +31,12 @@ CK_INLINE v16 v_load_partial(const float *p, int64_t n, float fill) {
     return r;
 }
 
+CK_INLINE v16 v_load_bytes(const int8_t *p) {
+    v16 r;
+    EACH_LANE r.lane[i] = (float)p[i];
+    return r;
+}
+
 CK_INLINE v16 v_load_half(const uint16_t *p) {
     v16 r;
     EACH_LANE r.lane[i] = ck_half_to_float(p[i]);

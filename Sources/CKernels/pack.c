@@ -126,21 +126,3 @@ void ck_unpack_row(const ck_matrix *matrix, int64_t row, float *out) {
         }
     }
 }
-
-void ck_store_token(uint8_t *block, int64_t value_offset, int32_t kv_heads, int32_t head_size, int32_t half_precision,
-                    int32_t slot, const float *key, const float *value) {
-    uint8_t *values = block + value_offset;
-    for (int64_t h = 0; h < kv_heads; h++) {
-        for (int64_t d = 0; d < head_size; d++) {
-            const int64_t at_key = (h * head_size + d) * ck_token_block + slot;
-            const int64_t at_value = (h * ck_token_block + slot) * head_size + d;
-            if (half_precision) {
-                ((uint16_t *)block)[at_key] = ck_float_to_half(key[h * head_size + d]);
-                ((uint16_t *)values)[at_value] = ck_float_to_half(value[h * head_size + d]);
-            } else {
-                ((float *)block)[at_key] = key[h * head_size + d];
-                ((float *)values)[at_value] = value[h * head_size + d];
-            }
-        }
-    }
-}

@@ -53,8 +53,8 @@ package func attention(
         let job = ck_attention(
             queries: queries.base, query_stride: Int64(queries.stride), output: out.base,
             output_stride: Int64(out.stride), cache: layer.base, block_bytes: Int64(layout.blockBytes),
-            value_offset: Int64(layout.valueOffset), kv_heads: Int32(layout.kvHeads), group: Int32(group),
-            head_size: Int32(layout.headSize), half_precision: layout.precision == .float16 ? 1 : 0,
+            kv_heads: Int32(layout.kvHeads), group: Int32(group), head_size: Int32(layout.headSize),
+            precision: layout.precision.code,
             rows: Int64(rows.count), positions: step.positions, tables: step.tables, blocks: step.blocks,
             order: step.order, scale: parameters.scale, softcap: parameters.softcap ?? 0,
             window: Int32(clamping: parameters.window ?? 0))

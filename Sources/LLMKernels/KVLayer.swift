@@ -1,11 +1,21 @@
 // The paged key/value memory of one layer, in the order the attention kernel reads it.
 import CKernels
 
-package enum KVPrecision: String, Sendable {
-    case float32, float16
+/// How keys and values are kept. int8: each token's key and value of a head as integers of −127…127 times a float32.
+package enum KVPrecision: String, Sendable, CaseIterable {
+    case float32, float16, int8
+
+    var code: ck_kv_precision {
+        switch self {
+        case .float32: ck_kv_float32
+        case .float16: ck_kv_float16
+        case .int8: ck_kv_int8
+        }
+    }
 }
 
-/// The shape of one block of 16 tokens: keys [kvHeads][headSize][16 tokens], then values [kvHeads][16 tokens][headSize].
+/// The shape of one block of 16 tokens: keys [kvHeads][headSize][16 tokens], then values [kvHeads][16 tokens][headSize];
+/// with int8 each head's scales follow it.
 package struct KVLayout: Sendable, Equatable {
     package static let blockSize = ck_token_block
 
@@ -21,9 +31,7 @@ package struct KVLayout: Sendable, Equatable {
     }
 
     /// Bytes of one block: keys and values of 16 tokens of one layer, a multiple of 64.
-    package var blockBytes: Int { 2 * valueOffset }
-
-    var valueOffset: Int { kvHeads * headSize * Self.blockSize * (precision == .float16 ? 2 : 4) }
+    package var blockBytes: Int { 2 * kvHeads * Int(ck_kv_head_bytes(Int32(headSize), precision.code)) }
 }
 
 /// One layer's blocks 0..<blockCount in a buffer that outlives this view.
@@ -62,8 +70,8 @@ package struct TokenStore {
         let layout = layer.layout
         let (block, slot) = rows._withUnsafeGuaranteedRef { $0.place(of: row) }
         ck_store_token(
-            layer.base + block * layout.blockBytes, Int64(layout.valueOffset), Int32(layout.kvHeads),
-            Int32(layout.headSize), layout.precision == .float16 ? 1 : 0, Int32(slot),
+            layer.base + block * layout.blockBytes, Int32(layout.kvHeads), Int32(layout.headSize),
+            layout.precision.code, Int32(slot),
             keys.base + row * keys.stride, values.base + row * values.stride)
     }
 }

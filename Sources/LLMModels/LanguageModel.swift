@@ -36,22 +36,23 @@ package final class LanguageModel: Sendable {
         self.layers = layers
     }
 
-    package var keyValueLayout: KVLayout {
+    /// How a cache keeps keys and values unless asked otherwise.
+    package var cachePrecision: KVPrecision { precision == .reference ? .float32 : .float16 }
+
+    private func keyValueLayout(_ precision: KVPrecision?) -> KVLayout {
         KVLayout(
             kvHeads: configuration.keyValueHeadCount, headSize: configuration.headSize,
-            precision: precision == .reference ? .float32 : .float16)
+            precision: precision ?? cachePrecision)
     }
 
-    /// Bytes that one token takes in the cache, all layers together.
-    package var cacheBytesPerToken: Int { keyValueLayout.blockBytes / KVLayout.blockSize * configuration.layerCount }
-
-    package func makeCache(blocks: Int) -> KVCache {
-        KVCache(layers: configuration.layerCount, blocks: blocks, layout: keyValueLayout)
+    /// - Parameter precision: `cachePrecision` if nil.
+    package func makeCache(blocks: Int, precision: KVPrecision? = nil) -> KVCache {
+        KVCache(layers: configuration.layerCount, blocks: blocks, layout: keyValueLayout(precision))
     }
 
     package func makeWorkspace(maximumRows: Int, maximumLogitRows: Int, team: ThreadTeam) -> Workspace {
         Workspace(
-            configuration, maximumRows: maximumRows, maximumLogitRows: maximumLogitRows, layout: keyValueLayout,
+            configuration, maximumRows: maximumRows, maximumLogitRows: maximumLogitRows, layout: keyValueLayout(nil),
             team: team)
     }
 

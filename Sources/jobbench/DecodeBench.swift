@@ -38,7 +38,7 @@ struct DecodeBench: AsyncParsableCommand {
         let team = ThreadTeam(threads: options.threads)
         let tokenizer = try source.tokenizer()
         let model = try LanguageModel(source, precision: options.precision, team: team)
-        let served = ServedModel(model, tokenizer: tokenizer)
+        let served = ServedModel(model, tokenizer: tokenizer, cachePrecision: options.cache)
         for size in sizes { try measure(served, size, team) }
     }
 
@@ -70,6 +70,7 @@ struct DecodeBench: AsyncParsableCommand {
         bench.show(
             [
                 "model": .string(options.model), "precision": .string(options.precision.rawValue),
+                "cache": .string((options.cache ?? model.model.cachePrecision).rawValue),
                 "batch": .integer(Int64(size)), "prompt": .integer(Int64(prompt)),
                 "generate": .integer(Int64(generate)),
                 "decode_tokens_per_second": .number(decoded), "prefill_tokens_per_second": .number(read),

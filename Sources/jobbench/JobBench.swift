@@ -33,6 +33,8 @@ struct BenchOptions: ParsableArguments {
     }
 }
 
+extension KVPrecision: ExpressibleByArgument {}
+
 struct ModelOptions: ParsableArguments {
     @Option(help: "A registered name's file in MILLRACE_HOME, or a path to a GGUF file or Hugging Face folder.")
     var model: String
@@ -40,6 +42,8 @@ struct ModelOptions: ParsableArguments {
     var threads = ProcessInfo.processInfo.activeProcessorCount
     @Flag(help: "All weights in float32, as the reference.")
     var reference = false
+    @Option(help: "How keys and values are kept: float32, float16 or int8 (default: as a worker does).")
+    var cache: KVPrecision?
 
     func validate() throws {
         guard (1...1024).contains(threads) else { throw ValidationError("--threads must be 1 to 1024") }

@@ -35,7 +35,7 @@ struct PerplexityBench: AsyncParsableCommand {
         let all = tokenizer.encode(
             String(decoding: content, as: UTF8.self), addSpecialTokens: false, parseSpecialTokens: false)
         let chunk = min(window, model.configuration.contextLength) - (begin == nil ? 0 : 1)
-        var scorer = WindowScorer(model: model, window: chunk + 1, team: team)
+        var scorer = WindowScorer(model: model, cache: options.cache, window: chunk + 1, team: team)
         let start = Date()
         let text = all.prefix(tokens)
         for place in stride(from: 0, to: text.count, by: chunk) {
@@ -48,6 +48,7 @@ struct PerplexityBench: AsyncParsableCommand {
         bench.show(
             [
                 "model": .string(options.model), "precision": .string(options.precision.rawValue),
+                "cache": .string((options.cache ?? model.cachePrecision).rawValue),
                 "perplexity": .number(perplexity), "tokens": .integer(Int64(scorer.count)),
                 "window": .integer(Int64(window)), "tokens_per_second": .number(rate),
                 "threads": .integer(Int64(options.threads)),
@@ -67,10 +68,11 @@ struct WindowScorer {
     private(set) var sum = 0.0
     private(set) var count = 0
 
-    init(model: LanguageModel, window: Int, team: ThreadTeam) {
+    init(model: LanguageModel, cache precision: KVPrecision?, window: Int, team: ThreadTeam) {
         self.model = model
         self.team = team
-        cache = model.makeCache(blocks: (window + KVLayout.blockSize - 1) / KVLayout.blockSize)
+        cache = model.makeCache(
+            blocks: (window + KVLayout.blockSize - 1) / KVLayout.blockSize, precision: precision)
         work = model.makeWorkspace(maximumRows: Self.rows, maximumLogitRows: Self.rows, team: team)
     }
 

@@ -45,8 +45,23 @@ struct AttentionCase: CustomTestStringConvertible, Sendable {
         .init(heads: 4, kvHeads: 4, size: 20),
         .init(heads: 5, kvHeads: 1, size: 24, precision: .float16), .init(window: 1), .init(window: 16),
         .init(window: 17), .init(window: 40, softcap: 5), .init(heads: 4, kvHeads: 1, size: 256, precision: .float16),
-        .init(heads: 7, kvHeads: 7, size: 9, softcap: 50),
+        .init(heads: 7, kvHeads: 7, size: 9, softcap: 50), .init(heads: 9, kvHeads: 3, size: 64, precision: .int8),
+        .init(heads: 5, kvHeads: 1, size: 24, precision: .int8, window: 40), .init(size: 9, precision: .int8),
     ]
+}
+
+/// What the cache keeps of keys or values [tokens][kvHeads][size].
+private func stored(_ x: [Float], _ shape: AttentionCase) -> [Float] {
+    switch shape.precision {
+    case .float32: x
+    case .float16: x.map { Float(Float16($0)) }
+    case .int8:
+        stride(from: 0, to: x.count, by: shape.size).flatMap { start in
+            let head = x[start..<start + shape.size]
+            let scale = head.map(abs).max()! / 127
+            return head.map { scale * ($0 / scale).rounded(.toNearestOrEven) }
+        }
+    }
 }
 
 @Suite struct AttentionTests {
@@ -70,7 +85,7 @@ struct AttentionCase: CustomTestStringConvertible, Sendable {
             sequences += [Int32](repeating: Int32(sequence), count: length)
         }
         let rows = positions.count
-        func rounded(_ x: [Float]) -> [Float] { shape.precision == .float16 ? x.map { Float(Float16($0)) } : x }
+        func rounded(_ x: [Float]) -> [Float] { stored(x, shape) }
         let keys = AlignedBuffer(rounded(random.floats(rows * width)))
         let values = AlignedBuffer(rounded(random.floats(rows * width)))
         let queries = AlignedBuffer(random.floats(rows * queryWidth))
@@ -175,15 +190,15 @@ struct AttentionCase: CustomTestStringConvertible, Sendable {
     @Test(arguments: AttentionCase.all)
     func everyLevelGivesTheSameBytes(_ shape: AttentionCase) {
         var random = Randomness()
-        let group = shape.heads / shape.kvHeads, element = shape.precision == .float16 ? 2 : 4
-        let half = shape.kvHeads * shape.size * 16 * element
+        let group = shape.heads / shape.kvHeads
+        let layout = KVLayout(kvHeads: shape.kvHeads, headSize: shape.size, precision: shape.precision)
         let count = 90, width = shape.heads * shape.size
-        let cache = AlignedBuffer<UInt8>(count: 2 * half * 6)
+        let cache = AlignedBuffer<UInt8>(count: layout.blockBytes * 6)
         for block in 0..<6 {
             for slot in 0..<16 {
                 ck_store_token(
-                    cache.base + 2 * half * block, Int64(half), Int32(shape.kvHeads), Int32(shape.size),
-                    shape.precision == .float16 ? 1 : 0, Int32(slot), random.floats(shape.kvHeads * shape.size),
+                    cache.base + layout.blockBytes * block, Int32(shape.kvHeads), Int32(shape.size),
+                    shape.precision.code, Int32(slot), random.floats(shape.kvHeads * shape.size),
                     random.floats(shape.kvHeads * shape.size))
             }
         }
@@ -196,9 +211,9 @@ struct AttentionCase: CustomTestStringConvertible, Sendable {
             let out = AlignedBuffer<Float>(count: count * width)
             var job = ck_attention(
                 queries: queries.base, query_stride: Int64(width), output: out.base, output_stride: Int64(width),
-                cache: cache.base, block_bytes: Int64(2 * half), value_offset: Int64(half),
+                cache: cache.base, block_bytes: Int64(layout.blockBytes),
                 kv_heads: Int32(shape.kvHeads), group: Int32(group), head_size: Int32(shape.size),
-                half_precision: shape.precision == .float16 ? 1 : 0, rows: Int64(count), positions: positions.base,
+                precision: shape.precision.code, rows: Int64(count), positions: positions.base,
                 tables: tables.base, blocks: blocks.base, order: order.base, scale: 0.2, softcap: shape.softcap ?? 0,
                 window: Int32(shape.window ?? 0))
             var tile = ck_attention_tile(begin: 0, end: Int32(count), common_spans: 0)

@@ -79,16 +79,20 @@ typedef struct {
 
 // MARK: Attention over a paged cache
 
-/// One layer: block b at b · block_bytes holds 16 tokens: keys [kv head][head size][16 tokens], then at value_offset
-/// values [kv head][16 tokens][head size]; float32 or float16.
+/// How keys and values are stored. int8: a token's key (and value) of a head is a float32 scale times integers.
+typedef enum { ck_kv_float32 = 0, ck_kv_float16 = 1, ck_kv_int8 = 2 } ck_kv_precision;
+
+/// One layer: block b at b · block_bytes holds 16 tokens: the key part of each K/V head [head size][16 tokens], then at
+/// value_offset the value part of each [16 tokens][head size]; with int8 the 16 tokens' scales follow in each part.
 typedef struct {
     const float *queries;  // [row][kv head · group + g][head size]
     int64_t query_stride;
     float *output;  // as queries
     int64_t output_stride;
     const uint8_t *cache;
-    int64_t block_bytes, value_offset;
-    int32_t kv_heads, group, head_size, half_precision;
+    int64_t block_bytes;
+    int32_t kv_heads, group, head_size;
+    ck_kv_precision precision;
     int64_t rows;
     const int32_t *positions;  // [row]
     const int32_t *tables;     // [row]: where the block list of the row's sequence starts in `blocks`
@@ -156,9 +160,12 @@ typedef struct {
 
 /// Floats of scratch that `attention` needs for `queries` = rows × heads.
 int64_t ck_attention_scratch(int64_t queries, int32_t head_size);
-/// Writes one token's key and value ([kv head][head size] each) into its block.
-void ck_store_token(uint8_t *block, int64_t value_offset, int32_t kv_heads, int32_t head_size, int32_t half_precision,
-                    int32_t slot, const float *key, const float *value);
+/// Bytes of the key part (or the value part) of one K/V head in a block.
+int64_t ck_kv_head_bytes(int32_t head_size, ck_kv_precision precision);
+/// Writes one token's key and value ([kv head][head size] each) into its block. int8: to nearest even of x · 127 / max|x|;
+/// a head with NaN or infinity gets a scale of NaN.
+void ck_store_token(uint8_t *block, int32_t kv_heads, int32_t head_size, ck_kv_precision precision, int32_t slot,
+                    const float *key, const float *value);
 
 /// The table of a level, null if this CPU lacks it.
 const ck_kernels *ck_kernels_of(ck_level level);

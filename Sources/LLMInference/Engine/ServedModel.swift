@@ -8,15 +8,21 @@ extension StreamingDecoder: TextDecoder {}
 /// Weights, and a way to turn tokens into text. Several engines may share one.
 package struct ServedModel: StepModel {
     package let model: LanguageModel
+    private let cachePrecision: KVPrecision
     private let makeDecoder: @Sendable () -> any TextDecoder
 
-    package init(_ model: LanguageModel, makeDecoder: @escaping @Sendable () -> any TextDecoder) {
+    /// - Parameter cachePrecision: the model's own if nil.
+    package init(
+        _ model: LanguageModel, cachePrecision: KVPrecision? = nil,
+        makeDecoder: @escaping @Sendable () -> any TextDecoder
+    ) {
         self.model = model
+        self.cachePrecision = cachePrecision ?? model.cachePrecision
         self.makeDecoder = makeDecoder
     }
 
-    package init(_ model: LanguageModel, tokenizer: Tokenizer) {
-        self.init(model) { StreamingDecoder(tokenizer) }
+    package init(_ model: LanguageModel, tokenizer: Tokenizer, cachePrecision: KVPrecision? = nil) {
+        self.init(model, cachePrecision: cachePrecision) { StreamingDecoder(tokenizer) }
     }
 
     package var vocabularySize: Int { model.configuration.vocabularySize }
@@ -28,7 +34,7 @@ package struct ServedModel: StepModel {
         cacheBlocks: Int, maximumRows: Int, maximumLogitRows: Int, team: ThreadTeam
     ) -> any StepRunner {
         Runner(
-            model: model, cache: model.makeCache(blocks: cacheBlocks),
+            model: model, cache: model.makeCache(blocks: cacheBlocks, precision: cachePrecision),
             work: model.makeWorkspace(maximumRows: maximumRows, maximumLogitRows: maximumLogitRows, team: team),
             team: team)
     }
