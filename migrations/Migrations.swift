@@ -14,6 +14,8 @@ package enum Migrations {
         migration(2, "insert", PackageResources._002_insert_up_sql, PackageResources._002_insert_down_sql),
         migration(3, "worker", PackageResources._003_worker_up_sql, PackageResources._003_worker_down_sql),
         migration(4, "client", PackageResources._004_client_up_sql, PackageResources._004_client_down_sql),
+        migration(
+            5, "score_embed", PackageResources._005_score_embed_up_sql, PackageResources._005_score_embed_down_sql),
     ]
 
     private static func migration(_ version: Int, _ name: String, _ up: [UInt8], _ down: [UInt8]) -> Migration {

@@ -19,6 +19,10 @@ package struct JobKind: RawRepresentable, Hashable, Sendable, ExpressibleByStrin
     package var description: String { rawValue }
 
     package static let generate: JobKind = "generate"
+    /// Log-likelihoods of given texts.
+    package static let score: JobKind = "score"
+    /// Texts as vectors.
+    package static let embed: JobKind = "embed"
     /// Does nothing; for measuring the queue.
     package static let noop: JobKind = "noop"
 }

@@ -76,6 +76,86 @@ import Testing
         }
     }
 
+    private static let scoreAndEmbedRefusals: [(kind: String, input: String, field: String)] = [
+        ("score", #"{}"#, "input.continuations"), ("score", #"{"prompt":"a"}"#, "input.continuations"),
+        ("score", #"{"continuations":["b"]}"#, "input.prompt"),
+        ("score", #"{"prompt":1,"continuations":["b"]}"#, "input.prompt"),
+        ("score", #"{"prompt":"a","continuations":"b"}"#, "input.continuations"),
+        ("score", #"{"prompt":"a","continuations":[]}"#, "input.continuations"),
+        ("score", #"{"prompt":"a","continuations":["b",""]}"#, "input.continuations[1]"),
+        ("score", #"{"prompt":"a","continuations":["b",2]}"#, "input.continuations[1]"),
+        ("score", #"{"messages":[],"continuations":["b"]}"#, "input.messages"),
+        (
+            "score", #"{"prompt":"a","messages":[{"role":"user","content":"x"}],"continuations":["b"]}"#,
+            "input.messages"
+        ),
+        ("score", #"{"text":""}"#, "input.text"), ("score", #"{"text":["a"]}"#, "input.text"),
+        ("score", #"{"text":"a","prompt":"b"}"#, "input.prompt"),
+        ("score", #"{"text":"a","continuations":["b"]}"#, "input.continuations"),
+        ("score", #"{"prompt":"a","continuations":["b"],"window":8}"#, "input.window"),
+        ("score", #"{"text":"a","window":1}"#, "input.window"), ("score", #"{"text":"a","stride":0}"#, "input.stride"),
+        ("score", #"{"text":"a","window":8,"stride":9}"#, "input.stride"),
+        ("score", #"{"text":"a","logprobs":21}"#, "input.logprobs"),
+        ("score", #"{"text":"a","max_tokens":5}"#, "input.max_tokens"),
+        ("embed", #"{}"#, "input.input"), ("embed", #"{"input":""}"#, "input.input"),
+        ("embed", #"{"input":[]}"#, "input.input"), ("embed", #"{"input":5}"#, "input.input"),
+        ("embed", #"{"input":["a",""]}"#, "input.input[1]"), ("embed", #"{"input":["a",null]}"#, "input.input[1]"),
+        ("embed", #"{"input":"a","pooling":"max"}"#, "input.pooling"),
+        ("embed", #"{"input":"a","pooling":1}"#, "input.pooling"),
+        ("embed", #"{"input":"a","normalize":"yes"}"#, "input.normalize"),
+        ("embed", #"{"input":"a","dimensions":5}"#, "input.dimensions"),
+    ]
+
+    @Test func scoreAndEmbedInputsAreCheckedByField() async throws {
+        let many = "[" + Array(repeating: "\"x\"", count: 257).joined(separator: ",") + "]"
+        let refusals =
+            Self.scoreAndEmbedRefusals + [
+                ("score", #"{"prompt":"a","continuations":\#(many)}"#, "input.continuations"),
+                ("embed", #"{"input":\#(many)}"#, "input.input"),
+            ]
+        try await Self.withModel { _, pool async throws in
+            func insert(_ kind: String, _ input: String) async throws {
+                _ = try await pool.query(
+                    "INSERT INTO millrace.jobs (kind, model, input) VALUES ($1, 'm', $2)", [kind, input])
+            }
+            for (kind, input, field) in refusals {
+                let error = await #expect(throws: PostgresError.self, "\(input)") { try await insert(kind, input) }
+                #expect(error?.message.hasPrefix(field + ": ") == true, "\(input): \(error?.message ?? "")")
+            }
+            for (kind, input) in [
+                ("score", #"{"prompt":"","continuations":["a"," b"],"logprobs":true,"text":null}"#),
+                ("score", #"{"messages":[{"role":"user","content":"x"}],"continuations":["a"],"logprobs":5}"#),
+                ("score", #"{"text":"a","window":8,"stride":8,"prompt":null}"#),
+                ("embed", #"{"input":"a"}"#), ("embed", #"{"input":["a","b"],"pooling":"last","normalize":false}"#),
+            ] {
+                try await insert(kind, input)
+            }
+            #expect(try await pool.query("SELECT 1 AS one FROM millrace.jobs").count == 5)
+        }
+    }
+
+    /// A further kind is a row and a function.
+    @Test func aKindBringsItsOwnCheck() async throws {
+        try await TestDatabase.with { database async throws in
+            let pool = database.pool(1)
+            _ = try await pool.query("INSERT INTO millrace.kinds VALUES ('echo', false), ('free', false)")
+            _ = try await pool.query(
+                """
+                CREATE FUNCTION millrace.echo_error(input jsonb) RETURNS text LANGUAGE sql IMMUTABLE
+                RETURN CASE WHEN input ->> 'say' IS NULL THEN 'input.say: missing' END
+                """)
+            let store = PostgresJobStore(pool: pool)
+            _ = try await store.enqueue([
+                NewJob(kind: "echo", input: ["say": "a"]), NewJob(kind: "free", input: ["anything": 1]),
+            ])
+            let error = await #expect(throws: StoreError.self) {
+                try await store.enqueue([NewJob(kind: "echo", input: [:])])
+            }
+            #expect(error?.description == "input.say: missing")
+            await pool.close()
+        }
+    }
+
     @Test func structuredOutputsAreAccepted() async throws {
         try await Self.withModel { _, pool async throws in
             for input in [

@@ -52,7 +52,7 @@ struct MemoryQueue: Sendable {
     }
 
     /// Kinds, and whether they need a model; as in `millrace.kinds`.
-    static let kinds: [JobKind: Bool] = [.generate: true, .noop: false]
+    static let kinds: [JobKind: Bool] = [.generate: true, .score: true, .embed: true, .noop: false]
     /// Seconds; as in `millrace.worker_timeout`.
     static let workerTimeout = 10.0
     /// Bytes of a result that goes with the event; as in `millrace.event`.
