@@ -14,12 +14,12 @@ CK_INLINE void tile(const ck_matmul *job, int64_t m, int64_t panel, ck_layout la
     const int64_t blocks = job->weights.columns / ck_block;
     const ck_row_place place = ck_place_row(m, job->quantized.rows, blocks);
     const uint8_t *base = CK(panel_base)(job, panel);
-    v16 sums[12];
+    v16 sums[16];
     CK_UNROLL for (int r = 0; r < rows; r++) { sums[r] = v_set1(0); }
     for (int64_t b = 0; b < blocks; b++) {
         const int64_t at = place.first + b * place.rows;
         const int8_t *x = job->quantized.values + at * ck_block;
-        __m512i dots[12];
+        __m512i dots[16];
         CK_UNROLL for (int r = 0; r < rows; r++) {
             // Signed weights are taken as w + 128, an unsigned operand; -128 · Σq puts it right, exactly.
             dots[r] = layout == ck_int4 ? _mm512_setzero_si512() : _mm512_set1_epi32(job->quantized.offsets[at + r]);
@@ -57,10 +57,11 @@ CK_INLINE void range(const ck_matmul *job, int64_t row_begin, int64_t row_end, i
     for (int64_t panel = panel_begin; panel < panel_end; panel++) {
         for (int64_t m = row_begin, height; m < row_end; m += height) {
             const int64_t rest = ck_row_group - m % ck_row_group;  // a tile stays within its group
-            height = ck_tile_height(rest < row_end - m ? rest : row_end - m, 12);
+            height = ck_tile_height(rest < row_end - m ? rest : row_end - m, 16);
 #define TILE(rows) case rows: tile(job, m, panel, layout, rows); break;
             switch (height) {
                 TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
+                TILE(13) TILE(14) TILE(15) TILE(16)
             }
 #undef TILE
         }

@@ -31,7 +31,7 @@ typedef enum {
     ck_int4 = 5
 } ck_layout;
 
-enum { ck_panel = 16, ck_block = 32, ck_row_group = 24, ck_token_block = 16 };
+enum { ck_panel = 16, ck_block = 32, ck_row_group = 32, ck_token_block = 16 };
 
 typedef struct {
     int64_t rows, columns;
@@ -54,7 +54,7 @@ void ck_unpack_row(const ck_matrix *matrix, int64_t row, float *out);
 
 /// Rows quantised to int8 per 32-block: scale = max|x| / 127, q = rne(x · (127 / max|x|)). A block with a NaN or an
 /// infinity gets scale NaN and q = 0; one whose maximum is below 2^-100 counts as zero.
-/// In groups of 24 rows (R: the rows of the group, fewer in the last), so that a tile reads one stream.
+/// In groups of 32 rows (R: the rows of the group, fewer in the last), so that a tile reads one stream.
 typedef struct {
     int64_t rows;      // M
     int8_t *values;    // per group [K / 32][R][32]
@@ -119,7 +119,7 @@ typedef struct {
     ck_level level;
     void (*quantize_rows)(const float *x, int64_t x_stride, int64_t row_begin, int64_t row_end, int64_t columns,
                           const ck_quantized *out);
-    /// Rows [row_begin, row_end) × panels [panel_begin, panel_end); integer: row_begin is a multiple of 24, and row_end
+    /// Rows [row_begin, row_end) × panels [panel_begin, panel_end); integer: row_begin is a multiple of 32, and row_end
     /// too or M.
     void (*matmul_float)(const ck_matmul *job, int64_t row_begin, int64_t row_end, int64_t panel_begin,
                          int64_t panel_end);
