@@ -56,20 +56,39 @@ package final class LanguageModel: Sendable {
             team: team)
     }
 
-    /// One step: writes keys and values of every row into the cache, then logits [batch.logitRows.count, vocabulary] into
-    /// `work.logits`. A row's logits depend on its sequence alone, bit for bit.
-    package func forward(_ batch: StepBatch, cache: KVCache, work: Workspace, team: ThreadTeam) {
+    /// One step: writes keys and values of every row into the cache.
+    /// - Returns: states of the output rows after the last norm [batch.outputRows.count, hidden], for `logits`; they last
+    ///   until the next step. A row's state depends on its sequence alone, bit for bit.
+    @discardableResult
+    package func forward(_ batch: StepBatch, cache: KVCache, work: Workspace, team: ThreadTeam) -> MatrixView {
         let rows = batch.tokens.count
-        precondition(rows <= work.maximumRows && batch.logitRows.count <= work.maximumLogitRows, "rows of the step")
+        precondition(rows <= work.maximumRows && batch.outputRows.count <= rows, "rows of the step")
         precondition(batch.positions.count == rows && batch.sequences.count == rows, "a row lacks its place")
-        guard rows > 0 else { return }
+        let states = work.normed.matrix(rows: batch.outputRows.count, columns: configuration.hiddenSize)
+        guard rows > 0 else { return states }
         work.rows.assign(positions: batch.positions, sequences: batch.sequences, blockTables: batch.blockTables)
         let x = work.hidden.matrix(rows: rows, columns: configuration.hiddenSize)
         embed(batch, into: x, work, team)
         for (layer, memory) in zip(layers, cache.layers) {
             layer.forward(x, configuration, cache: memory, work, team)
         }
-        project(x, batch.logitRows, work, team)
+        for (place, row) in batch.outputRows.enumerated() {
+            states.row(place).baseAddress!.update(from: x.row(Int(row)).baseAddress!, count: x.columns)
+        }
+        team.eachRow(states.rows, columns: 2 * x.columns, outputNorm(states, into: states))
+        return states
+    }
+
+    /// Logits [states.rows, vocabulary] in `work.logits`, of states that `forward` returned.
+    package func logits(_ states: MatrixView, work: Workspace, team: ThreadTeam) {
+        precondition(states.rows <= work.maximumLogitRows, "more rows than there is room for")
+        guard states.rows > 0 else { return }
+        team.eachRow(states.rows, columns: states.columns, work.quantized.quantize(states, for: head))
+        let logits = work.logits.matrix(rows: states.rows, columns: configuration.vocabularySize)
+        matmul(states, work.quantized, head.output(logits), team: team)
+        if let cap = configuration.finalSoftcap {
+            team.eachRow(states.rows, columns: logits.columns, .softcap(logits, cap: cap, into: logits))
+        }
     }
 
     private func embed(_ batch: StepBatch, into x: MatrixView, _ work: Workspace, _ team: ThreadTeam) {
@@ -83,23 +102,6 @@ package final class LanguageModel: Sendable {
                 positionEmbedding.copyRow(Int(position), to: places.row(row))
             }
             team.eachRow(x.rows, columns: x.columns, .add(x, places, into: x))
-        }
-    }
-
-    /// Logits of the wanted rows, which are moved together first.
-    private func project(_ x: MatrixView, _ wanted: [Int32], _ work: Workspace, _ team: ThreadTeam) {
-        guard !wanted.isEmpty else { return }
-        let gathered = work.normed.matrix(rows: wanted.count, columns: x.columns)
-        for (place, row) in wanted.enumerated() {
-            gathered.row(place).baseAddress!.update(from: x.row(Int(row)).baseAddress!, count: x.columns)
-        }
-        team.eachRow(
-            wanted.count, columns: 2 * x.columns, outputNorm(gathered, into: gathered),
-            work.quantized.quantize(gathered, for: head))
-        let logits = work.logits.matrix(rows: wanted.count, columns: configuration.vocabularySize)
-        matmul(gathered, work.quantized, head.output(logits), team: team)
-        if let cap = configuration.finalSoftcap {
-            team.eachRow(wanted.count, columns: logits.columns, .softcap(logits, cap: cap, into: logits))
         }
     }
 }

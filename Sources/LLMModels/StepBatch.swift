@@ -9,7 +9,7 @@ package struct StepBatch {
     package var sequences: [Int32] = []
     /// Cache blocks of each sequence: position p is in block p / 16.
     package var blockTables: [[Int32]] = []
-    /// Rows whose logits are wanted, ascending.
-    package var logitRows: [Int32] = []
+    /// Rows whose state after the last norm is wanted, each sequence's ascending.
+    package var outputRows: [Int32] = []
     package init() {}
 }

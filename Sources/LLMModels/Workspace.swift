@@ -4,7 +4,7 @@ import LLMKernels
 package final class Workspace {
     package let maximumRows: Int
     package let maximumLogitRows: Int
-    /// [maximumLogitRows, vocabulary]: the answer of `LanguageModel.forward`.
+    /// [maximumLogitRows, vocabulary]: the answer of `LanguageModel.logits`.
     package let logits: AlignedBuffer<Float>
     /// The residual stream [rows, hidden].
     let hidden: AlignedBuffer<Float>

@@ -85,8 +85,9 @@ struct WindowScorer {
             batch.tokens = Array(tokens[range])
             batch.positions = range.map { Int32($0) }
             batch.sequences = range.map { _ in 0 }
-            batch.logitRows = range.indices.map { Int32($0 - start) }
-            model.forward(batch, cache: cache, work: work, team: team)
+            batch.outputRows = range.indices.map { Int32($0 - start) }
+            let states = model.forward(batch, cache: cache, work: work, team: team)
+            model.logits(states, work: work, team: team)
             for row in range where row + 1 < tokens.count {
                 let logits = UnsafeBufferPointer(start: work.logits.base + (row - start) * size, count: size)
                 sum += Double(logSumExp(logits)) - Double(logits[Int(tokens[row + 1])])

@@ -49,6 +49,7 @@ import Testing
 private struct QuietModel: StepModel {
     var vocabularySize: Int { 97 }
     var contextLength: Int { 512 }
+    var hiddenSize: Int { 1 }
     var endOfTextTokens: [Int32] { [0] }
 
     struct Decoder: TextDecoder {
@@ -64,6 +65,7 @@ private struct QuietModel: StepModel {
         }
         deinit { logits.deallocate() }
         func forward(_ batch: StepBatch) -> UnsafePointer<Float> { UnsafePointer(logits) }
+        func logits(_ places: Range<Int>) -> UnsafePointer<Float> { UnsafePointer(logits) }
     }
 
     func makeTextDecoder() -> any TextDecoder { Decoder() }

@@ -11,14 +11,18 @@ struct EngineHarness {
 
     struct Result: Equatable {
         var output: GenerationOutput?
+        var score: ScoreOutput?
+        var embedding: EmbeddingOutput?
         var error: EngineError?
         /// Token events in order.
         var events: [GeneratedToken] = []
+
+        var isOpen: Bool { output == nil && score == nil && embedding == nil && error == nil }
     }
 
     /// Submits `arrivals[n]` before step n and steps until nothing is left to do.
     func run(
-        _ arrivals: [[GenerationRequest]], beforeStep: (Int, Engine) -> Void = { _, _ in }
+        _ arrivals: [[any EngineRequest]], beforeStep: (Int, Engine) -> Void = { _, _ in }
     ) throws -> (results: [UInt64: Result], stats: EngineStats) {
         let engine = try Engine(model: model, limits: limits, team: team)
         var results: [UInt64: Result] = [:]
@@ -35,7 +39,7 @@ struct EngineHarness {
             beforeStep(step, engine)
             engine.step { event in
                 let id = event.request
-                #expect(results[id] != nil && results[id]?.output == nil && results[id]?.error == nil, "after the end")
+                #expect(results[id]?.isOpen == true, "after the end")
                 switch event {
                 case .token(let token): results[id]!.events.append(token)
                 case .finished(_, var output):
@@ -43,6 +47,14 @@ struct EngineHarness {
                     #expect((0..<output.usage.promptTokens + output.tokens.count).contains(output.usage.cachedTokens))
                     output.usage.cachedTokens = 0
                     results[id]!.output = output
+                case .scored(_, var output):
+                    #expect((0..<output.usage.promptTokens).contains(output.usage.cachedTokens))
+                    output.usage.cachedTokens = 0
+                    results[id]!.score = output
+                case .embedded(_, var output):
+                    #expect((0..<output.usage.promptTokens).contains(output.usage.cachedTokens))
+                    output.usage.cachedTokens = 0
+                    results[id]!.embedding = output
                 case .failed(_, let error): results[id]!.error = error
                 }
             }
@@ -56,7 +68,7 @@ struct EngineHarness {
         return (results, stats)
     }
 
-    func run(one request: GenerationRequest) throws -> Result {
+    func run(one request: any EngineRequest) throws -> Result {
         try run([[request]]).results[request.id]!
     }
 }
@@ -64,12 +76,12 @@ struct EngineHarness {
 /// Runs every request alone, then all of them in engines of random shape and in random order: the results must be the
 /// same bytes. Every request must fit `blocks`. Returns the results and how many sequences were pre-empted.
 func checkInvariance(
-    _ model: any StepModel, _ requests: [GenerationRequest], rounds: Int, blocks: ClosedRange<Int>,
+    _ model: any StepModel, _ requests: [any EngineRequest], rounds: Int, blocks: ClosedRange<Int>,
     _ random: inout TestRandom
 ) throws -> (alone: [EngineHarness.Result], preemptions: UInt64) {
     let alone = try requests.map { request in
         let result = try EngineHarness(model: model).run(one: request)
-        try checkShape(result, request)
+        if let request = request as? GenerationRequest { try checkShape(result, request) }
         return result
     }
     var preemptions: UInt64 = 0
@@ -78,7 +90,7 @@ func checkInvariance(
         let limits = EngineLimits(
             maximumSequences: slots, tokenBudget: slots + random.int(0...90), cacheBlocks: random.int(blocks))
         let team = ThreadTeam(threads: random.int(1...3))
-        var arrivals: [[GenerationRequest]] = Array(repeating: [], count: 20)
+        var arrivals: [[any EngineRequest]] = Array(repeating: [], count: 20)
         for request in requests.shuffled(using: &random) { arrivals[random.int(0...19)].append(request) }
         let (results, stats) = try EngineHarness(model: model, limits: limits, team: team).run(arrivals)
         preemptions += stats.preemptions

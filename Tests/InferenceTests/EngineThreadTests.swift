@@ -27,7 +27,7 @@ import Testing
                         switch event {
                         case .token: tokens += 1
                         case .finished(_, let whole): output = whole
-                        case .failed: break
+                        case .scored, .embedded, .failed: break
                         }
                     }
                     return (id, output, tokens)

@@ -22,9 +22,14 @@ import Testing
         print("\(family) invariance: seed \(random.seed)")
         let model = try smallModel(family, precision)
         let longest = min(60, model.contextLength / 2)
-        let requests = (0..<24).map {
-            GenerationRequest.random(
-                id: UInt64($0), vocabulary: model.vocabularySize, longestPrompt: longest, longestOutput: longest,
+        let requests = (0..<32).map { id -> any EngineRequest in
+            // Generations of full length, and everything else among them.
+            if id % 2 == 0 {
+                return EngineRequestMix.random(
+                    UInt64(id), vocabulary: model.vocabularySize, longest: 2 * longest, &random)
+            }
+            return GenerationRequest.random(
+                id: UInt64(id), vocabulary: model.vocabularySize, longestPrompt: longest, longestOutput: longest,
                 &random)
         }
         let blocks = TokenBlock.count(forTokens: 2 * longest)

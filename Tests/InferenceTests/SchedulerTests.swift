@@ -49,14 +49,15 @@ import Testing
         var plan = StepPlan(slots: 2)
         scheduler.enqueue(request: 1, priority: 0, known: 4, longest: 20)
         scheduler.plan(into: &plan)
-        #expect(plan.items == [.init(slot: 0, position: 0, rows: 4, logitRows: 1)])
+        #expect(plan.items == [.init(slot: 0, position: 0, rows: 4, outputRows: 1)])
         scheduler.finishStep(plan)
         scheduler.extend(slot: 0)
         scheduler.enqueue(request: 2, priority: 0, known: 20, longest: 20)
         scheduler.plan(into: &plan)
         #expect(
             plan.items == [
-                .init(slot: 0, position: 4, rows: 1, logitRows: 1), .init(slot: 1, position: 0, rows: 7, logitRows: 0),
+                .init(slot: 0, position: 4, rows: 1, outputRows: 1),
+                .init(slot: 1, position: 0, rows: 7, outputRows: 0),
             ])
     }
 
@@ -174,7 +175,7 @@ struct SchedulerLoad {
                     request: next.id, priority: next.priority, known: next.prompt + next.replayed,
                     tokenBlocks: TokenBlock.blocks(
                         of: next.tokens(next.prompt + next.replayed), count: next.prompt + next.replayed),
-                    longest: next.prompt + next.output - 1, logitsFrom: next.replayed > 0 ? next.prompt - 1 : .max)
+                    longest: next.prompt + next.output - 1, outputFrom: next.replayed > 0 ? next.prompt - 1 : .max)
             }
             for request in requests
             where request.cancelStep == step && known[request.id] != nil && !done.contains(request.id) {
@@ -258,9 +259,8 @@ struct SchedulerLoad {
 
     private func check(_ plan: StepPlan) -> String? {
         let rows = plan.items.reduce(0) { $0 + $1.rows }
-        let logitRows = plan.items.reduce(0) { $0 + $1.logitRows }
         if rows > budget || rows != plan.rows { return "\(rows) rows for a budget of \(budget)" }
-        if logitRows > scheduler.logitBudget || logitRows != plan.logitRows { return "\(logitRows) rows of logits" }
+        if plan.items.contains(where: { $0.rows < 1 || !(0...$0.rows ~= $0.outputRows) }) { return "rows of an item" }
         if Set(plan.items.map(\.slot)).count != plan.items.count { return "a slot twice" }
         if let problem = scheduler.pool.problem(tables: scheduler.slots.compactMap { $0?.table.blocks }) {
             return problem

@@ -1,4 +1,4 @@
-// A model for tests: its logits are a hash of the whole sequence as it stands in the cache, so any mistake in positions,
+// A model for tests: its states and logits are a hash of the whole sequence as it stands in the cache, so any mistake in positions,
 // blocks, chunks or resumption changes the answer.
 import LLMInference
 import LLMKernels
@@ -11,6 +11,8 @@ struct ToyModel: StepModel {
     var poison: Int32 = 96
     /// How much likelier the end of text becomes; 0 = as likely as any other token.
     var endOfTextBias: Float = 0
+
+    var hiddenSize: Int { 6 }
 
     static let endOfText: Int32 = 0
     var endOfTextTokens: [Int32] { [Self.endOfText] }
@@ -67,6 +69,9 @@ final class ToyRunner: StepRunner {
     private let maximumRows: Int
     private let maximumLogitRows: Int
     private var cache: [Int32]
+    /// A hash for each output row of the step; nil when its sequence is poisoned.
+    private var hashes: [UInt64?] = []
+    private let states: UnsafeMutablePointer<Float>
     private let logits: UnsafeMutablePointer<Float>
 
     init(_ model: ToyModel, cacheBlocks: Int, maximumRows: Int, maximumLogitRows: Int) {
@@ -74,17 +79,33 @@ final class ToyRunner: StepRunner {
         self.maximumRows = maximumRows
         self.maximumLogitRows = maximumLogitRows
         cache = Array(repeating: -1, count: cacheBlocks * 16)
+        states = .allocate(capacity: maximumRows * model.hiddenSize)
         logits = .allocate(capacity: maximumLogitRows * model.vocabularySize)
     }
 
-    deinit { logits.deallocate() }
+    deinit {
+        states.deallocate()
+        logits.deallocate()
+    }
 
     func forward(_ batch: StepBatch) -> UnsafePointer<Float> {
-        precondition(batch.tokens.count <= maximumRows && batch.logitRows.count <= maximumLogitRows)
+        precondition(batch.tokens.count <= maximumRows && batch.outputRows.count <= batch.tokens.count)
         for row in batch.tokens.indices {
             cache[place(batch, row, Int(batch.positions[row]))] = batch.tokens[row]
         }
-        for (index, row) in batch.logitRows.enumerated() { fill(index, batch, Int(row)) }
+        hashes = batch.outputRows.map { hash(batch, Int($0)) }
+        for (index, hash) in hashes.enumerated() {
+            for element in 0..<model.hiddenSize {
+                let bits = Self.mix((hash ?? 0) &+ UInt64(element) << 40) >> 40
+                states[index * model.hiddenSize + element] = hash == nil ? .nan : Float(bits) / 0x1p24 - 0.5
+            }
+        }
+        return UnsafePointer(states)
+    }
+
+    func logits(_ places: Range<Int>) -> UnsafePointer<Float> {
+        precondition(places.count <= maximumLogitRows)
+        for (index, hash) in hashes[places].enumerated() { fill(index, hash) }
         return UnsafePointer(logits)
     }
 
@@ -92,7 +113,7 @@ final class ToyRunner: StepRunner {
         Int(batch.blockTables[Int(batch.sequences[row])][position / 16]) * 16 + position % 16
     }
 
-    private func fill(_ index: Int, _ batch: StepBatch, _ row: Int) {
+    private func hash(_ batch: StepBatch, _ row: Int) -> UInt64? {
         var hash: UInt64 = 0x9E37_79B9_7F4A_7C15
         var isPoisoned = false
         for position in 0...Int(batch.positions[row]) {
@@ -100,10 +121,15 @@ final class ToyRunner: StepRunner {
             isPoisoned = isPoisoned || token == model.poison
             hash = Self.mix(hash ^ UInt64(bitPattern: Int64(token)) &+ UInt64(position) << 32)
         }
+        return isPoisoned ? nil : hash
+    }
+
+    private func fill(_ index: Int, _ hash: UInt64?) {
+        let isPoisoned = hash == nil
         let out = logits + index * model.vocabularySize
         for token in 0..<model.vocabularySize {
             // Steps of 1/16 make equal logits common.
-            let value = Float(Self.mix(hash &+ UInt64(token)) >> 57) / 16
+            let value = Float(Self.mix((hash ?? 0) &+ UInt64(token)) >> 57) / 16
             out[token] = isPoisoned ? .nan : value
         }
         out[Int(ToyModel.endOfText)] += model.endOfTextBias

@@ -47,7 +47,7 @@ final class ForwardHarness {
     /// One step over chunks of different sequences; the logits of the wanted places, chunk by chunk.
     func step(_ chunks: [Chunk]) -> [[[Float]]] {
         fill(chunks)
-        model.forward(batch, cache: cache, work: work, team: team)
+        forward()
         let width = model.configuration.vocabularySize
         var place = 0
         return chunks.map { chunk in
@@ -61,17 +61,21 @@ final class ForwardHarness {
     /// The same step `count` times over, for counting and timing.
     func repeatStep(_ chunks: [Chunk], count: Int) {
         fill(chunks)
-        for _ in 0..<count { model.forward(batch, cache: cache, work: work, team: team) }
+        for _ in 0..<count { forward() }
+    }
+
+    private func forward() {
+        model.logits(model.forward(batch, cache: cache, work: work, team: team), work: work, team: team)
     }
 
     private func fill(_ chunks: [Chunk]) {
         batch.tokens.removeAll(keepingCapacity: true)
         batch.positions.removeAll(keepingCapacity: true)
         batch.sequences.removeAll(keepingCapacity: true)
-        batch.logitRows.removeAll(keepingCapacity: true)
+        batch.outputRows.removeAll(keepingCapacity: true)
         batch.blockTables = chunks.map(\.table)
         for (sequence, chunk) in chunks.enumerated() {
-            batch.logitRows += chunk.wanted.map { Int32(batch.tokens.count + $0) }
+            batch.outputRows += chunk.wanted.map { Int32(batch.tokens.count + $0) }
             batch.tokens += chunk.tokens
             batch.positions += chunk.tokens.indices.map { Int32(chunk.start + $0 - chunk.tokens.startIndex) }
             batch.sequences += chunk.tokens.map { _ in Int32(sequence) }

@@ -89,6 +89,8 @@ package final class GenerateHandler: JobHandler {
                     switch event {
                     case .token(let token): draft.append(token)
                     case .finished(_, let output): continuation.resume(returning: draft.outcome(output))
+                    // Not what was asked for.
+                    case .scored, .embedded: break
                     case .failed(_, let error): continuation.resume(returning: Self.outcome(of: error))
                     }
                 }
@@ -117,8 +119,9 @@ package final class GenerateHandler: JobHandler {
         switch error {
         case .stopped: .released
         case .busy, .duplicateRequest: .retry(JobFailure(code: "engine_busy", message: error.description), after: 1)
-        case .invalidLogits: .failed(JobFailure(code: "engine", message: error.description))
-        case .emptyPrompt, .promptTooLong, .tokenOutOfRange:
+        case .cancelled: .cancelled(result: nil, usage: nil)
+        case .invalidLogits, .invalidState: .failed(JobFailure(code: "engine", message: error.description))
+        case .emptyPrompt, .promptTooLong, .exceedsContext, .tokenOutOfRange:
             .failed(JobFailure(code: "invalid_input", message: "input.\(error)", field: "input.prompt"))
         case .exceedsCache(let needed, let cache):
             .failed(

@@ -1,15 +1,19 @@
-// The middle of a step: from plan to batch, from logits to events.
+// The middle of a step: from plan to batch, from outputs to events.
 
-/// What one row of logits is for: the token at `outputIndex` of the sequence in `slot`.
+/// A row whose logits its sequence wants.
 struct LogitRow {
     var slot: Int
-    var outputIndex: Int
+    var position: Int
+    var reader: any LogitReader
 }
 
-/// What came of one row of logits. `token` is nil when the row is unusable.
-struct LogitOutcome {
-    var token: Int32?
-    var logprob: TokenLogprob?
+/// A row whose state its sequence wants.
+struct StateRow {
+    var slot: Int
+    var position: Int
+    /// In the batch.
+    var row: Int32
+    var reader: any StateReader
 }
 
 extension Engine {
@@ -17,57 +21,68 @@ extension Engine {
         batch.tokens.removeAll(keepingCapacity: true)
         batch.positions.removeAll(keepingCapacity: true)
         batch.sequences.removeAll(keepingCapacity: true)
-        batch.logitRows.removeAll(keepingCapacity: true)
+        batch.outputRows.removeAll(keepingCapacity: true)
         logitRows.removeAll(keepingCapacity: true)
+        stateRows.removeAll(keepingCapacity: true)
         for item in plan.items {
             let sequence = slots[item.slot]!
             let blocks = scheduler.slots[item.slot]!.table.blocks
             for index in batch.blockTables[item.slot].count..<blocks.count {
                 batch.blockTables[item.slot].append(blocks[index])
             }
-            for row in 0..<item.rows {
-                let position = item.position + row
-                if row >= item.rows - item.logitRows {
-                    batch.logitRows.append(Int32(batch.tokens.count))
-                    logitRows.append(LogitRow(slot: item.slot, outputIndex: position + 1 - sequence.promptCount))
-                }
-                batch.tokens.append(sequence.tokens[position])
+            if item.outputRows > 0 { addOutputs(item, sequence.reader) }
+            let tokens = sequence.tokens
+            for position in item.position..<item.position + item.rows {
+                batch.tokens.append(tokens[position])
                 batch.positions.append(Int32(position))
                 batch.sequences.append(Int32(item.slot))
             }
         }
+        for index in stateRows.indices { batch.outputRows.append(stateRows[index].row) }
     }
 
-    /// Chooses tokens and takes log-probabilities, rows spread over the team.
-    func evaluate(_ logits: UnsafePointer<Float>) {
-        let size = model.vocabularySize
-        // A closure costs two allocations: not for what one thread does anyway.
-        if logitRows.count == 1 || samplers.count == 1 {
-            for index in logitRows.indices { outcomes[index] = evaluate(index, logits + index * size, samplers[0]) }
-        } else {
-            team.run(parts: logitRows.count) { index, thread in
-                outcomes[index] = evaluate(index, logits + index * size, samplers[thread])
+    /// Notes the output rows of an item whose first row is the next of the batch.
+    private func addOutputs(_ item: StepPlan.Item, _ reader: RowReader) {
+        let first = Int32(batch.tokens.count)
+        for row in item.rows - item.outputRows..<item.rows {
+            let position = item.position + row
+            switch reader {
+            case .logits(let reader):
+                batch.outputRows.append(first + Int32(row))
+                logitRows.append(LogitRow(slot: item.slot, position: position, reader: reader))
+            case .states(let reader):
+                stateRows.append(
+                    StateRow(slot: item.slot, position: position, row: first + Int32(row), reader: reader))
             }
         }
     }
 
-    private func evaluate(_ index: Int, _ row: UnsafePointer<Float>, _ sampler: Sampler) -> LogitOutcome {
-        let use = logitRows[index]
-        let sequence = slots[use.slot]!
-        let parameters = sequence.parameters
-        var outcome = LogitOutcome()
-        if use.outputIndex < sequence.outputCount {
-            outcome.token = sequence.tokens[sequence.promptCount + use.outputIndex]
-        } else {
-            outcome.token = sampler.choose(
-                row, parameters, sequence.penalties, position: use.outputIndex, constraint: sequence.constraint)
+    /// Computes logits, as many as there is room for at a time, and what comes of them.
+    func evaluateLogits() {
+        var start = 0
+        while start < logitRows.count {
+            let places = start..<min(start + logitRoom, logitRows.count)
+            evaluate(places, timed { runner.logits(places) })
+            start = places.upperBound
         }
-        guard parameters.wantsLogprobs, let token = outcome.token else { return outcome }
-        guard let normaliser = sampler.logNormaliser(row) else { return LogitOutcome() }
-        outcome.logprob = TokenLogprob(
-            token: token, logprob: Float(Double(row[Int(token)]) - normaliser),
-            top: sampler.alternatives(row, count: parameters.logprobs, logNormaliser: normaliser))
-        return outcome
+    }
+
+    /// Chooses tokens and takes log-probabilities, rows spread over the team.
+    private func evaluate(_ places: Range<Int>, _ logits: UnsafePointer<Float>) {
+        let size = model.vocabularySize
+        let first = places.lowerBound
+        // A closure costs two allocations: not for what one thread does anyway.
+        if places.count == 1 || samplers.count == 1 {
+            for index in 0..<places.count { evaluate(first + index, logits + index * size, samplers[0]) }
+        } else {
+            team.run(parts: places.count) { index, thread in
+                evaluate(first + index, logits + index * size, samplers[thread])
+            }
+        }
+    }
+
+    private func evaluate(_ index: Int, _ logits: UnsafePointer<Float>, _ sampler: Sampler) {
+        outcomes[index] = logitRows[index].reader.evaluate(logits, at: logitRows[index].position, sampler)
     }
 
     /// Hands every outcome to its sequence and tells it. Returns how many tokens are new.
@@ -77,27 +92,30 @@ extension Engine {
             let use = logitRows[index]
             // The sequence may have ended with an earlier row of this step.
             guard let sequence = slots[use.slot] else { continue }
-            let outcome = outcomes[index]
-            guard let token = outcome.token else {
-                fail(
-                    sequence, slot: use.slot, .invalidLogits(position: use.outputIndex + sequence.promptCount - 1), sink
-                )
+            guard outcomes[index].token != nil else {
+                leave(
+                    use.slot, with: .failed(request: sequence.id, .invalidLogits(position: use.position)), sink)
                 continue
             }
-            // After a pre-emption a log-probability may come a second time, the same.
-            if let logprob = outcome.logprob, use.outputIndex == sequence.logprobs.count { sequence.append(logprob) }
-            if use.outputIndex == sequence.outputCount {
+            if use.reader.take(outcomes[index], at: use.position, sink) {
                 generated += 1
-                let text = sequence.accept(token)
-                sink(
-                    .token(
-                        GeneratedToken(
-                            request: sequence.id, index: use.outputIndex, token: token, text: text,
-                            logprob: outcome.logprob)))
-                if sequence.end == nil { scheduler.extend(slot: use.slot, completing: sequence.lastBlock) }
+                if !sequence.isComplete { scheduler.extend(slot: use.slot, completing: sequence.lastBlock) }
             }
             if sequence.isComplete { finish(sequence, slot: use.slot, sink) }
         }
+        logitRows.removeAll(keepingCapacity: true)
         return generated
+    }
+
+    /// Hands states to those who want them.
+    /// - Parameter states: of all output rows, those of `stateRows` behind the ones with logits.
+    func tellStates(_ states: UnsafePointer<Float>, _ sink: (EngineEvent) -> Void) {
+        let first = batch.outputRows.count - stateRows.count
+        for index in stateRows.indices {
+            let use = stateRows[index]
+            use.reader.take(state: states + (first + index) * model.hiddenSize, at: use.position)
+            if use.reader.isComplete { finish(use.reader, slot: use.slot, sink) }
+        }
+        stateRows.removeAll(keepingCapacity: true)
     }
 }

@@ -15,15 +15,18 @@ package final class Engine {
     var scheduler: Scheduler
     var plan: StepPlan
     var batch = StepBatch()
-    /// What each row of logits is for.
+    /// Output rows of the step whose logits are wanted, and then those whose states are.
     var logitRows: [LogitRow] = []
+    var stateRows: [StateRow] = []
+    /// Logits that are in memory at a time: what a decoding step has at most.
+    let logitRoom: Int
     let outcomes: UnsafeMutablePointer<LogitOutcome>
     /// One for each thread.
     let samplers: [Sampler]
-    var sequences: [UInt64: EngineSequence] = [:]
-    var slots: [EngineSequence?]
+    var sequences: [UInt64: any EngineSequence] = [:]
+    var slots: [(any EngineSequence)?]
     /// Ends that need no step; told at the beginning of the next one.
-    var pendingEnds: [EngineSequence] = []
+    var pendingEnds: [any EngineSequence] = []
     private(set) var counters = EngineStats()
     private var rate = TokenRate()
 
@@ -34,19 +37,21 @@ package final class Engine {
         self.team = team
         scheduler = Scheduler(
             slots: limits.maximumSequences, tokenBudget: limits.tokenBudget, blocks: limits.cacheBlocks)
+        logitRoom = limits.maximumSequences
         runner = model.makeRunner(
             cacheBlocks: limits.cacheBlocks, maximumRows: limits.tokenBudget,
-            maximumLogitRows: scheduler.logitBudget, team: team)
+            maximumLogitRows: logitRoom, team: team)
         plan = StepPlan(slots: limits.maximumSequences)
         slots = Array(repeating: nil, count: limits.maximumSequences)
         samplers = (0..<team.count).map { _ in Sampler(vocabularySize: model.vocabularySize) }
-        outcomes = .allocate(capacity: scheduler.logitBudget)
-        outcomes.initialize(repeating: LogitOutcome(), count: scheduler.logitBudget)
-        logitRows.reserveCapacity(scheduler.logitBudget)
+        outcomes = .allocate(capacity: limits.tokenBudget)
+        outcomes.initialize(repeating: LogitOutcome(), count: limits.tokenBudget)
+        logitRows.reserveCapacity(limits.tokenBudget)
+        stateRows.reserveCapacity(limits.tokenBudget)
         batch.tokens.reserveCapacity(limits.tokenBudget)
         batch.positions.reserveCapacity(limits.tokenBudget)
         batch.sequences.reserveCapacity(limits.tokenBudget)
-        batch.logitRows.reserveCapacity(scheduler.logitBudget)
+        batch.outputRows.reserveCapacity(limits.tokenBudget)
         let longest = TokenBlock.count(forTokens: min(model.contextLength, 4096))
         for _ in 0..<limits.maximumSequences {
             var table: [Int32] = []
@@ -56,16 +61,17 @@ package final class Engine {
     }
 
     deinit {
-        outcomes.deinitialize(count: scheduler.logitBudget)
+        outcomes.deinitialize(count: limits.tokenBudget)
         outcomes.deallocate()
     }
 
     // MARK: Requests
 
     /// Takes a request in; it starts at the next step that has room for it. An error concerns this request alone.
-    package func submit(_ request: GenerationRequest) throws(EngineError) {
-        try check(request)
-        let sequence = try EngineSequence(request, model: model)
+    package func submit(_ request: any EngineRequest) throws(EngineError) {
+        if sequences[request.id] != nil { throw .duplicateRequest(request.id) }
+        if scheduler.waiting >= limits.maximumWaiting { throw .busy(waiting: scheduler.waiting) }
+        let sequence = try request.sequence(for: model)
         let blocks = TokenBlock.count(forTokens: sequence.longest)
         guard blocks <= limits.cacheBlocks else {
             throw .exceedsCache(neededBlocks: blocks, cacheBlocks: limits.cacheBlocks)
@@ -77,7 +83,7 @@ package final class Engine {
             scheduler.enqueue(
                 request: request.id, priority: request.priority, known: sequence.known,
                 tokenBlocks: TokenBlock.blocks(of: sequence.tokens, count: sequence.known), longest: sequence.longest,
-                logitsFrom: sequence.logitsFrom)
+                outputFrom: sequence.outputFrom)
         }
     }
 
@@ -107,25 +113,6 @@ package final class Engine {
         return stats
     }
 
-    private func check(_ request: GenerationRequest) throws(EngineError) {
-        let parameters = request.parameters
-        try parameters.validate()
-        func checkTokens(_ tokens: [Int32], _ field: String) throws(EngineError) {
-            let size = model.vocabularySize
-            guard let index = tokens.firstIndex(where: { $0 < 0 || $0 >= size }) else { return }
-            throw .tokenOutOfRange(field: field, index: index, token: tokens[index], vocabularySize: size)
-        }
-        if request.prompt.isEmpty { throw .emptyPrompt }
-        if request.prompt.count >= model.contextLength {
-            throw .promptTooLong(tokens: request.prompt.count, contextLength: model.contextLength)
-        }
-        try checkTokens(request.prompt, "prompt")
-        try checkTokens(request.resumeTokens, "resumeTokens")
-        try checkTokens(parameters.stopTokens, "stopTokens")
-        if sequences[request.id] != nil { throw .duplicateRequest(request.id) }
-        if scheduler.waiting >= limits.maximumWaiting { throw .busy(waiting: scheduler.waiting) }
-    }
-
     // MARK: Step
 
     /// Computes one step and tells what came of it. Does nothing when `hasWork` is false.
@@ -136,12 +123,11 @@ package final class Engine {
         applyMoves()
         guard !plan.items.isEmpty else { return }
         fillBatch()
-        let forwardStart = Clock.now()
-        let logits = runner.forward(batch)
-        counters.forwardNanoseconds += Clock.now() - forwardStart
-        evaluate(logits)
+        let states = timed { runner.forward(batch) }
+        evaluateLogits()
         scheduler.finishStep(plan)
         let generated = tellOutcomes(sink)
+        tellStates(states, sink)
         let end = Clock.now()
         counters.steps += 1
         counters.generatedTokens += UInt64(generated)
@@ -152,30 +138,37 @@ package final class Engine {
 
     private func tellPendingEnds(_ sink: (EngineEvent) -> Void) {
         for sequence in pendingEnds {
-            sequences[sequence.id] = nil
-            counters.finished += 1
-            sink(.finished(request: sequence.id, sequence.output()))
+            tell(sequence.end(cachedTokens: 0), sink)
         }
         pendingEnds.removeAll(keepingCapacity: true)
     }
 
-    /// Ends a running sequence.
-    func finish(_ sequence: EngineSequence, slot: Int, _ sink: (EngineEvent) -> Void) {
-        sequence.cachedTokens = min(scheduler.slots[slot]!.cached, sequence.promptCount)
-        counters.cachedTokens += UInt64(sequence.cachedTokens)
-        scheduler.finish(slot: slot)
-        vacate(slot)
-        sequences[sequence.id] = nil
-        counters.finished += 1
-        sink(.finished(request: sequence.id, sequence.output()))
+    /// Ends a running sequence that is complete.
+    func finish(_ sequence: any EngineSequence, slot: Int, _ sink: (EngineEvent) -> Void) {
+        let cached = scheduler.slots[slot]!.cached
+        counters.cachedTokens += UInt64(cached)
+        leave(slot, with: sequence.end(cachedTokens: cached), sink)
     }
 
-    func fail(_ sequence: EngineSequence, slot: Int, _ error: EngineError, _ sink: (EngineEvent) -> Void) {
+    /// Ends a running sequence with its last event.
+    func leave(_ slot: Int, with event: EngineEvent, _ sink: (EngineEvent) -> Void) {
         scheduler.finish(slot: slot)
         vacate(slot)
-        sequences[sequence.id] = nil
-        counters.failed += 1
-        sink(.failed(request: sequence.id, error))
+        tell(event, sink)
+    }
+
+    /// Tells a sequence's last event.
+    private func tell(_ event: EngineEvent, _ sink: (EngineEvent) -> Void) {
+        sequences[event.request] = nil
+        if case .failed = event { counters.failed += 1 } else { counters.finished += 1 }
+        sink(event)
+    }
+
+    /// `body` counts as work of the model.
+    func timed<Value>(_ body: () -> Value) -> Value {
+        let start = Clock.now()
+        defer { counters.forwardNanoseconds += Clock.now() - start }
+        return body()
     }
 
     private func applyMoves() {

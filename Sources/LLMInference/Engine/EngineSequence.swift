@@ -1,122 +1,58 @@
-// One accepted request: its tokens, its text and how it ends.
+// One accepted request as the engine sees it, whatever it asks for.
 
-/// The state that `accept` builds depends on the tokens alone, so replaying resumed tokens gives the state of a run that
-/// was never interrupted.
-final class EngineSequence {
-    let id: UInt64
-    let parameters: SamplingParameters
-    let promptCount: Int
-    /// Prompt and output.
-    private(set) var tokens: [Int32]
-    private(set) var penalties: Penalties?
-    let constraint: AnswerConstraint?
-    private(set) var logprobs: [TokenLogprob] = []
-    /// Prompt tokens whose keys and values were there already.
-    var cachedTokens = 0
-    private(set) var end: (reason: FinishReason, match: StopMatch?)?
+package protocol EngineSequence: AnyObject {
+    var id: UInt64 { get }
+    /// All that are known so far.
+    var tokens: [Int32] { get }
+    /// How many of them have rows to be computed.
+    var known: Int { get }
+    /// Rows that it may come to have.
+    var longest: Int { get }
+    /// First position whose output is wanted besides the last known one's.
+    var outputFrom: Int { get }
+    /// Who takes the outputs.
+    var reader: RowReader { get }
+    /// True when nothing has to be computed any more.
+    var isComplete: Bool { get }
 
-    private let contextLength: Int
-    private let endOfText: [Int32]
-    private var decoder: any TextDecoder
-    private var matcher: StopMatcher
-    private var text = ""
+    /// Before the first step: makes room, so that steps don't allocate.
+    func reserve()
+    /// Ends it with what it has.
+    func cancel()
+    /// The last event. Only when it is complete.
+    /// - Parameter cachedTokens: rows that were not computed, because the cache had them.
+    func end(cachedTokens: Int) -> EngineEvent
+}
 
-    /// - Throws: `invalidResume` and what a constraint is not possible with. Everything else has been checked.
-    init(_ request: GenerationRequest, model: any StepModel) throws(EngineError) {
-        id = request.id
-        parameters = request.parameters
-        promptCount = request.prompt.count
-        tokens = request.prompt
-        contextLength = model.contextLength
-        endOfText = request.parameters.ignoreEndOfText ? [] : model.endOfTextTokens
-        decoder = model.makeTextDecoder()
-        matcher = StopMatcher(request.parameters.stop)
-        if parameters.penalises {
-            penalties = Penalties(parameters, prompt: request.prompt, vocabularySize: model.vocabularySize)
-        }
-        constraint = try AnswerConstraint(request, model: model)
-        for (index, token) in request.resumeTokens.enumerated() {
-            if end != nil {
-                throw .invalidResume(
-                    reason: "the answer ends after \(index) of the \(request.resumeTokens.count) tokens")
-            }
-            _ = accept(token)
-            if constraint?.isBroken == true {
-                throw .invalidResume(reason: "token \(index) is not what the constraint allows there")
-            }
-        }
-    }
+/// What a sequence wants of its rows.
+package enum RowReader {
+    case logits(any LogitReader)
+    case states(any StateReader)
+}
 
-    var outputCount: Int { tokens.count - promptCount }
+package protocol LogitReader: EngineSequence {
+    /// What comes of the logits at a position. Called on any thread; changes nothing.
+    func evaluate(_ logits: UnsafePointer<Float>, at position: Int, _ sampler: Sampler) -> LogitOutcome
+    /// Takes what came of them. After a pre-emption a position may come a second time, with the same outcome.
+    /// - Returns: whether there is one more token.
+    func take(_ outcome: LogitOutcome, at position: Int, _ sink: (EngineEvent) -> Void) -> Bool
+}
 
-    /// Tokens that an answer of full length has in the cache; the last one never gets there.
-    var longest: Int { promptCount + longestOutput - 1 }
+package protocol StateReader: EngineSequence {
+    /// Takes the state after the last norm at a position. After a pre-emption one may come a second time, the same.
+    func take(state: UnsafePointer<Float>, at position: Int)
+}
 
-    private var longestOutput: Int { min(parameters.maximumTokens, contextLength - promptCount) }
+/// What came of one row of logits. `token` is nil when the row is unusable.
+package struct LogitOutcome {
+    /// The chosen or, for a score, the most probable token.
+    var token: Int32?
+    var logprob: TokenLogprob?
+}
 
-    /// Tokens whose rows are still worth computing: all while the answer goes on; when it ended with the resumed tokens
-    /// and only log-probabilities are missing, all but the last.
-    var known: Int { end == nil ? tokens.count : tokens.count - 1 }
-
+extension EngineSequence {
     /// The block of tokens that the last one completed, if it did.
     var lastBlock: TokenBlock? {
         tokens.count % TokenBlock.size == 0 ? TokenBlock(tokens, from: tokens.count - TokenBlock.size) : nil
-    }
-
-    /// First position whose logits are wanted besides the last one: those of resumed tokens' log-probabilities.
-    var logitsFrom: Int { parameters.wantsLogprobs && outputCount > 0 ? promptCount - 1 : .max }
-
-    /// True when nothing has to be computed any more.
-    var isComplete: Bool { end != nil && (!parameters.wantsLogprobs || logprobs.count == outputCount) }
-
-    /// Before the first step: makes room for the whole answer, so that steps don't allocate.
-    func reserve() {
-        tokens.reserveCapacity(promptCount + longestOutput)
-        text.reserveCapacity(min(longestOutput * 4, 1 << 16))
-        if parameters.wantsLogprobs { logprobs.reserveCapacity(longestOutput) }
-    }
-
-    func append(_ logprob: TokenLogprob) { logprobs.append(logprob) }
-
-    /// Takes the next output token; sets `end` when it is the last. Returns the text that became certain.
-    ///
-    /// Looked at in this order: end-of-text tokens, stop tokens, stop strings, the constraint's end,
-    /// `maximumTokens`, the context's end.
-    func accept(_ token: Int32) -> String {
-        tokens.append(token)
-        penalties?.add(outputToken: token)
-        constraint?.accept(token)
-        var delta = ""
-        if endOfText.contains(token) {
-            end = constraint?.isCutShort == true ? (.length, nil) : (.stop, .endOfText(token))
-        } else if parameters.stopTokens.contains(token) {
-            end = (.stop, .token(token))
-        } else {
-            delta = matcher.append(decoder.append(token))
-            if constraint?.isComplete == true {
-                end = constraint?.isCutShort == true ? (.length, nil) : (.stop, .constraint)
-            } else if matcher.match == nil && (outputCount == parameters.maximumTokens || tokens.count == contextLength)
-            {
-                end = (.length, nil)
-            }
-        }
-        if end != nil {
-            delta += matcher.append(decoder.finish())
-            delta += matcher.finish()
-        }
-        if let stop = matcher.match { end = (.stop, .string(stop)) }
-        text += delta
-        return delta
-    }
-
-    func cancel() { end = (.cancelled, nil) }
-
-    /// The answer. Only after `end` is set.
-    func output() -> GenerationOutput {
-        GenerationOutput(
-            tokens: Array(tokens[promptCount...]), text: text, finishReason: end?.reason ?? .cancelled,
-            stopMatch: end?.match,
-            usage: TokenUsage(promptTokens: promptCount, completionTokens: outputCount, cachedTokens: cachedTokens),
-            logprobs: logprobs)
     }
 }

@@ -13,7 +13,7 @@ package final class EngineThread: Sendable {
     package typealias Delivery = @Sendable (EngineEvent) -> Void
 
     private enum Command {
-        case submit(GenerationRequest, Delivery)
+        case submit(any EngineRequest, Delivery)
         case cancel(UInt64)
     }
 
@@ -61,24 +61,24 @@ package final class EngineThread: Sendable {
 
     // MARK: From any thread
 
-    /// Hands a request over. Exactly one `finished` or `failed` will be delivered, refusals too.
+    /// Hands a request over. Exactly one last event will be delivered, refusals (`failed`) too.
     /// - Parameter deliver: called on the engine's thread between steps; must be quick and must not wait.
-    package func submit(_ request: GenerationRequest, deliver: @escaping Delivery) {
+    package func submit(_ request: any EngineRequest, deliver: @escaping Delivery) {
         let refusal: EngineError? = state.withLock { state in
             guard state.phase == .open else { return .stopped }
             guard state.submitted + state.stats.waiting < limits.maximumWaiting else {
                 return .busy(waiting: state.submitted + state.stats.waiting)
             }
             state.submitted += 1
-            state.submittedTokens += request.prompt.count + request.resumeTokens.count
+            state.submittedTokens += request.tokenCount
             state.commands.append(.submit(request, deliver))
             return nil
         }
         if let refusal { deliver(.failed(request: request.id, refusal)) } else { wake.signal() }
     }
 
-    /// The request's events, the last one `finished` or `failed`. Ending the iteration early cancels the request.
-    package func events(of request: GenerationRequest) -> AsyncStream<EngineEvent> {
+    /// The request's events. Ending the iteration early cancels the request.
+    package func events(of request: any EngineRequest) -> AsyncStream<EngineEvent> {
         AsyncStream { continuation in
             continuation.onTermination = { [self] reason in
                 if case .cancelled = reason { cancel(request.id) }
@@ -90,7 +90,8 @@ package final class EngineThread: Sendable {
         }
     }
 
-    /// Ends a request with what it has; `finished` with the reason `cancelled` follows unless it has already ended.
+    /// Ends a request with what it has. Unless it has already ended, its last event follows: for a generation `finished`
+    /// with the reason `cancelled`, else `failed` with `cancelled`.
     package func cancel(_ id: UInt64) {
         state.withLock { if $0.phase != .ended { $0.commands.append(.cancel(id)) } }
         wake.signal()

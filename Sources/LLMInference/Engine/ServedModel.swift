@@ -26,6 +26,7 @@ package struct ServedModel: StepModel {
     }
 
     package var vocabularySize: Int { model.configuration.vocabularySize }
+    package var hiddenSize: Int { model.configuration.hiddenSize }
     package var contextLength: Int { model.configuration.contextLength }
     package var endOfTextTokens: [Int32] { model.configuration.endOfText }
     package func makeTextDecoder() -> any TextDecoder { makeDecoder() }
@@ -44,6 +45,7 @@ package struct ServedModel: StepModel {
         private let cache: KVCache
         private let work: Workspace
         private let team: ThreadTeam
+        private var states: MatrixView?
 
         init(model: LanguageModel, cache: KVCache, work: Workspace, team: ThreadTeam) {
             self.model = model
@@ -53,7 +55,14 @@ package struct ServedModel: StepModel {
         }
 
         func forward(_ batch: StepBatch) -> UnsafePointer<Float> {
-            model.forward(batch, cache: cache, work: work, team: team)
+            let states = model.forward(batch, cache: cache, work: work, team: team)
+            self.states = states
+            return UnsafePointer(states.base)
+        }
+
+        func logits(_ places: Range<Int>) -> UnsafePointer<Float> {
+            guard let states else { preconditionFailure("there was no step") }
+            model.logits(states.rows(places), work: work, team: team)
             return UnsafePointer(work.logits.base)
         }
     }

@@ -8,6 +8,8 @@ package enum EngineError: Error, Sendable, Hashable {
     case tokenOutOfRange(field: String, index: Int, token: Int32, vocabularySize: Int)
     /// No room for one generated token.
     case promptTooLong(tokens: Int, contextLength: Int)
+    /// More tokens than the model has places for.
+    case exceedsContext(field: String, tokens: Int, contextLength: Int)
     /// The longest possible answer needs more cache than the engine has at all.
     case exceedsCache(neededBlocks: Int, cacheBlocks: Int)
     /// No answer of at most `maximumTokens` tokens satisfies the constraint for certain.
@@ -19,6 +21,10 @@ package enum EngineError: Error, Sendable, Hashable {
     case busy(waiting: Int)
     /// The engine is draining or has stopped; nothing is wrong with the request.
     case stopped
+    /// A score or an embedding was cancelled; there is no part of one.
+    case cancelled
+    /// The model gave NaN or infinity as the state of a token.
+    case invalidState
     /// The model gave NaN or infinity (or nothing but −infinity) for this position of the sequence.
     case invalidLogits(position: Int)
 }
@@ -34,6 +40,8 @@ extension EngineError: CustomStringConvertible {
             "\(field)[\(index)]: token \(token) is outside of the vocabulary of \(vocabularySize)"
         case .promptTooLong(let tokens, let contextLength):
             "prompt: \(tokens) tokens leave no room for an answer in a context of \(contextLength)"
+        case .exceedsContext(let field, let tokens, let contextLength):
+            "\(field): \(tokens) tokens don't fit a context of \(contextLength)"
         case .exceedsCache(let needed, let cache):
             "prompt and maximumTokens: need \(needed) cache blocks of \(TokenBlock.size) tokens, the engine has \(cache)"
         case .constraintTooLong(let needed, let available):
@@ -46,6 +54,10 @@ extension EngineError: CustomStringConvertible {
             "the engine already holds \(waiting) waiting requests"
         case .stopped:
             "the engine takes no more requests"
+        case .cancelled:
+            "the request was cancelled"
+        case .invalidState:
+            "the model gave no usable state for a token (NaN or infinity)"
         case .invalidLogits(let position):
             "the model gave no usable logits at position \(position) (NaN or infinity)"
         }

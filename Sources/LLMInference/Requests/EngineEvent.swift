@@ -12,17 +12,20 @@ package struct GeneratedToken: Sendable, Hashable {
     package var logprob: TokenLogprob?
 }
 
-/// Every accepted request ends with exactly one `finished` or `failed`.
+/// Every accepted request ends with exactly one of the events but `token`.
 package enum EngineEvent: Sendable, Hashable {
     case token(GeneratedToken)
     case finished(request: UInt64, GenerationOutput)
+    case scored(request: UInt64, ScoreOutput)
+    case embedded(request: UInt64, EmbeddingOutput)
     /// This request alone went wrong; its neighbours are not affected.
     case failed(request: UInt64, EngineError)
 
     package var request: UInt64 {
         switch self {
         case .token(let token): token.request
-        case .finished(let request, _), .failed(let request, _): request
+        case .finished(let request, _), .scored(let request, _), .embedded(let request, _), .failed(let request, _):
+            request
         }
     }
 

@@ -10,7 +10,7 @@ package struct EngineStats: Sendable, Hashable {
 
     package var steps: UInt64 = 0
     package var generatedTokens: UInt64 = 0
-    /// Rows computed for prompts, resumed tokens and tokens lost to pre-emption.
+    /// Rows computed for prompts, scores, embeddings, resumed tokens and tokens lost to pre-emption.
     package var prefillTokens: UInt64 = 0
     /// Rows of finished requests that were not computed, because the cache had them.
     package var cachedTokens: UInt64 = 0

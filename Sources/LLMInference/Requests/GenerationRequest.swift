@@ -1,9 +1,8 @@
-// What an engine is asked to do.
+// An answer to a prompt.
 import LLMConstraints
 
 /// One prompt to be continued.
-package struct GenerationRequest: Sendable, Hashable {
-    /// The caller's name for it, unique among the requests that an engine holds.
+package struct GenerationRequest: EngineRequest, Hashable {
     package var id: UInt64
     package var prompt: [Int32]
     package var parameters: SamplingParameters
@@ -13,7 +12,6 @@ package struct GenerationRequest: Sendable, Hashable {
     /// What the text must satisfy; it does so also when it ends at `maximumTokens`. Can't go with stop strings, stop tokens and
     /// `ignoreEndOfText`, which would end the text elsewhere or not at all.
     package var constraint: TokenConstraint?
-    /// Higher starts first; first come, first served among equals.
     package var priority: Int
 
     package init(
@@ -26,5 +24,19 @@ package struct GenerationRequest: Sendable, Hashable {
         self.resumeTokens = resumeTokens
         self.constraint = constraint
         self.priority = priority
+    }
+
+    package var tokenCount: Int { prompt.count + resumeTokens.count }
+
+    package func sequence(for model: any StepModel) throws(EngineError) -> any EngineSequence {
+        try parameters.validate()
+        if prompt.isEmpty { throw .emptyPrompt }
+        if prompt.count >= model.contextLength {
+            throw .promptTooLong(tokens: prompt.count, contextLength: model.contextLength)
+        }
+        try model.check(prompt, "prompt")
+        try model.check(resumeTokens, "resumeTokens")
+        try model.check(parameters.stopTokens, "stopTokens")
+        return try GenerationSequence(self, model: model)
     }
 }

@@ -107,6 +107,22 @@ package final class Sampler {
         return Double(maximum) - log(Double(largest))
     }
 
+    /// A token's log-probability, and the most probable tokens.
+    func logprob(
+        of token: Int32, _ row: UnsafePointer<Float>, alternatives count: Int, logNormaliser: Double
+    ) -> TokenLogprob {
+        TokenLogprob(
+            token: token, logprob: Float(Double(row[Int(token)]) - logNormaliser),
+            top: alternatives(row, count: count, logNormaliser: logNormaliser))
+    }
+
+    /// The lowest id among equals; nil as for `choose`.
+    func mostProbable(_ row: UnsafePointer<Float>) -> Int32? {
+        RowMath.maximum(row, count: vocabularySize).map {
+            Int32(RowMath.firstIndex(row, count: vocabularySize, of: $0))
+        }
+    }
+
     /// The `count` most probable tokens, the lower id first among equals.
     func alternatives(_ row: UnsafePointer<Float>, count: Int, logNormaliser: Double) -> [TokenLogprob.Alternative] {
         var heap = largest(row, min(count, vocabularySize))

@@ -21,8 +21,8 @@ package struct Scheduler: Sendable {
         /// Tokens whose keys and values are to be computed: all known ones.
         package internal(set) var known: Int
         package internal(set) var computed = 0
-        /// Rows from this position on need logits; the last known row always does.
-        package let logitsFrom: Int
+        /// The outputs of rows from this position on are wanted; the last known row's always is.
+        package let outputFrom: Int
         /// Tokens that it may come to have in the cache.
         let longest: Int
         package internal(set) var table = BlockTable()
@@ -35,8 +35,8 @@ package struct Scheduler: Sendable {
         package var pending: Int { known - computed }
         /// Rows that have their blocks.
         fileprivate var computable: Int { min(known, table.capacity) - computed }
-        /// Blocks that may come from others: all rows from the first that needs logits on are its own.
-        fileprivate var shareable: Int { min(tokenBlocks.count, min(logitsFrom, known - 1) / TokenBlock.size) }
+        /// Blocks that may come from others: all rows from the first whose output is wanted on are its own.
+        fileprivate var shareable: Int { min(tokenBlocks.count, min(outputFrom, known - 1) / TokenBlock.size) }
 
         func precedes(_ other: Sequence) -> Bool {
             priority != other.priority ? priority > other.priority : arrival < other.arrival
@@ -44,7 +44,6 @@ package struct Scheduler: Sendable {
     }
 
     package let tokenBudget: Int
-    package let logitBudget: Int
     package private(set) var pool: BlockPool
     /// Running sequences.
     package private(set) var slots: [Sequence?]
@@ -60,7 +59,6 @@ package struct Scheduler: Sendable {
     package init(slots: Int, tokenBudget: Int, blocks: Int) {
         precondition(slots >= 1 && tokenBudget >= slots && blocks >= 1)
         self.tokenBudget = tokenBudget
-        logitBudget = slots
         pool = BlockPool(blockCount: blocks)
         self.slots = Array(repeating: nil, count: slots)
         freeSlotNumbers = (0..<slots).reversed()
@@ -81,14 +79,14 @@ package struct Scheduler: Sendable {
     /// values its longest answer needs.
     package mutating func enqueue(
         request: UInt64, priority: Int, known: Int, tokenBlocks: [TokenBlock] = [], longest: Int,
-        logitsFrom: Int = .max
+        outputFrom: Int = .max
     ) {
         precondition(known >= 1 && longest >= known && tokenBlocks.count <= known / TokenBlock.size)
         precondition(TokenBlock.count(forTokens: longest) <= pool.blockCount, "never fits the cache")
         arrivals += 1
         enqueue(
             Sequence(
-                request: request, priority: priority, arrival: arrivals, known: known, logitsFrom: logitsFrom,
+                request: request, priority: priority, arrival: arrivals, known: known, outputFrom: outputFrom,
                 longest: longest, tokenBlocks: tokenBlocks))
     }
 
@@ -133,7 +131,7 @@ package struct Scheduler: Sendable {
         growRunning(&plan)
         for slot in order where slots[slot]!.pending == 1 { add(slot, to: &plan) }
         for slot in order where slots[slot]!.pending > 1 { add(slot, to: &plan) }
-        while plan.rows < tokenBudget && plan.logitRows < logitBudget, let slot = admitNext(&plan) {
+        while plan.rows < tokenBudget, let slot = admitNext(&plan) {
             add(slot, to: &plan)
         }
     }
@@ -247,15 +245,14 @@ package struct Scheduler: Sendable {
         return missing
     }
 
-    /// As many pending rows of the slot as both budgets allow.
+    /// As many pending rows of the slot as the budget allows.
     private func add(_ slot: Int, to plan: inout StepPlan) {
         let sequence = slots[slot]!
         let position = sequence.computed
-        // First row that needs logits, and how many rows may come before and with them.
-        let silent = max(0, min(sequence.logitsFrom, sequence.known - 1) - position)
-        let rows = min(sequence.computable, tokenBudget - plan.rows, silent + logitBudget - plan.logitRows)
+        let rows = min(sequence.computable, tokenBudget - plan.rows)
         if rows <= 0 { return }
-        plan.add(.init(slot: slot, position: position, rows: rows, logitRows: max(0, rows - silent)))
+        let silent = max(0, min(sequence.outputFrom, sequence.known - 1) - position)
+        plan.add(.init(slot: slot, position: position, rows: rows, outputRows: max(0, rows - silent)))
     }
 
     // MARK: Shared

@@ -1,12 +1,12 @@
 // What one step computes. Reused between steps.
 
 package struct StepPlan: Sendable {
-    /// `rows` consecutive positions of the sequence in `slot`; the last `logitRows` of them need logits.
+    /// `rows` consecutive positions of the sequence in `slot`; the outputs of the last `outputRows` of them are wanted.
     package struct Item: Sendable, Hashable {
         package var slot: Int
         package var position: Int
         package var rows: Int
-        package var logitRows: Int
+        package var outputRows: Int
     }
 
     /// A request that got or lost its slot.
@@ -21,7 +21,6 @@ package struct StepPlan: Sendable {
     /// Sequences that start with this step (after `preempted`: a slot may change hands).
     package internal(set) var admitted: [Move] = []
     package internal(set) var rows = 0
-    package internal(set) var logitRows = 0
 
     package init(slots: Int) {
         items.reserveCapacity(slots)
@@ -34,12 +33,10 @@ package struct StepPlan: Sendable {
         preempted.removeAll(keepingCapacity: true)
         admitted.removeAll(keepingCapacity: true)
         rows = 0
-        logitRows = 0
     }
 
     mutating func add(_ item: Item) {
         items.append(item)
         rows += item.rows
-        logitRows += item.logitRows
     }
 }
