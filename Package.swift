@@ -100,7 +100,7 @@ let package = Package(
             [
                 "JobModel", "JobMigrations", "JobSettings", "JobStorage", "JobPublishing", "PostgresClient",
                 "RedisClient",
-                "LLMModels", "JSON", .argumentParser, .logging, .crypto,
+                "LLMModels", "JSON", .orderedCollections, .argumentParser, .logging, .crypto,
             ]),
         program(
             "jobbench",
@@ -149,9 +149,8 @@ let package = Package(
         tests(
             "HandlersTests",
             [
-                "JobHandlers", "JobModel", "LLMInference", "LLMConstraints", "LLMPrompts", "LLMTokenizers",
-                "TokenizerGoldens",
-                "JSON",
+                "JobHandlers", "JobWorker", "JobStorage", "JobModel", "LLMInference", "LLMConstraints", "LLMPrompts",
+                "LLMTokenizers", "TokenizerGoldens", "JSON", .logging,
             ]),
         tests(
             "EndToEndTests",

@@ -17,7 +17,9 @@ import ServiceLifecycle
 struct InferenceWorker: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inference-worker",
-        abstract: "Claims generate jobs and answers them. SIGTERM ends it in order; a second signal ends it at once.")
+        abstract:
+            "Claims generate, score and embed jobs and does them. SIGTERM ends it in order; a second signal ends it at once."
+    )
 
     @Option(help: "The pool's profile, a JSON file.")
     var profile: String?
@@ -51,11 +53,11 @@ struct InferenceWorker: AsyncParsableCommand {
         let redis = RedisConnection(try RedisConfiguration(url: addresses.redis))
         let publisher = Publisher(store: store, redis: redis, logger: logger)
         let models = ServedModels(limits: profile.serving, logger: logger) { name in try await store.model(name) }
-        let generate = GenerateHandler(models: models, limits: profile.serving) { [profile] in
+        let inference = InferenceHandler(models: models, limits: profile.serving) { [profile] in
             profile.serves(try await store.models().map(\.name))
         }
         let worker = Worker(
-            profile: profile.worker, store: store, handlers: [generate, NoopHandler()], logger: logger
+            profile: profile.worker, store: store, handlers: [inference, NoopHandler()], logger: logger
         ) { [logger] id in Heartbeat(database, worker: id, logger: logger) }
 
         let group = ServiceGroup(

@@ -19,22 +19,9 @@ package struct GenerateInput: Sendable {
     package var constraint: Constraint?
 }
 
-/// A field of an input that is not as it must be. The message begins with the field's name.
-package struct InputError: Error, CustomStringConvertible {
-    package let field: String
-    package let reason: String
-    package var description: String { "\(field): \(reason)" }
-}
-
 extension GenerateInput {
     package init(_ value: JSONValue) throws(InputError) {
-        guard case .object(let members) = value else {
-            throw InputError(field: "input", reason: "must be an object, is \(value.typeName)")
-        }
-        for name in members.keys where !Self.fields.contains(name) {
-            throw InputError(field: "input.\(name)", reason: "unknown field")
-        }
-        let fields = FieldReader(members: members)
+        let fields = try FieldReader(value, known: Self.fields)
         prompt = try Self.prompt(fields)
         system = try fields.string("system")
         tools = try fields.array("tools") ?? []
@@ -52,7 +39,7 @@ extension GenerateInput {
         sampling.frequencyPenalty = try fields.number("frequency_penalty", -2...2) ?? 0
         sampling.seed = UInt64(bitPattern: Int64(try fields.integer("seed", Int.min...Int.max) ?? 0))
         sampling.stop = try Self.stop(fields)
-        sampling.logprobs = try Self.logprobs(fields)
+        sampling.logprobs = try fields.logprobs()
         sampling.ignoreEndOfText = try fields.bool("ignore_eos") ?? false
         parameters = sampling
         constraint = try Constraint(fields)
@@ -110,11 +97,5 @@ extension GenerateInput {
 
     private static func checkedStop(_ text: String) -> String? {
         (1...SamplingParameters.maximumStopBytes).contains(text.utf8.count) ? text : nil
-    }
-
-    /// `true` is the chosen token alone, a number also that many alternatives.
-    private static func logprobs(_ fields: FieldReader) throws(InputError) -> Int {
-        if case .bool(let isWanted)? = fields.members["logprobs"] { return isWanted ? 0 : -1 }
-        return try fields.integer("logprobs", 0...SamplingParameters.maximumLogprobs) ?? -1
     }
 }

@@ -46,12 +46,7 @@ final class GenerationDraft: Sendable {
     }
 
     func outcome(_ output: GenerationOutput) -> Outcome {
-        let usage: JSONValue = [
-            "prompt_tokens": .integer(Int64(output.usage.promptTokens)),
-            "completion_tokens": .integer(Int64(output.usage.completionTokens)),
-            "total_tokens": .integer(Int64(output.usage.promptTokens + output.usage.completionTokens)),
-            "cached_tokens": .integer(Int64(output.usage.cachedTokens)),
-        ]
+        let usage = output.usage.json
         if output.finishReason == .cancelled {
             // What there is may be gone on with.
             progress.report(state.withLock { snapshot($0) })
@@ -62,40 +57,18 @@ final class GenerationDraft: Sendable {
 
     private func snapshot(_ state: State) -> JSONValue {
         [
-            "text": .string(Self.storable(state.text)), "tokens": .array(state.tokens.map { .integer(Int64($0)) }),
+            "text": .string(state.text.storable), "tokens": .array(state.tokens.map { .integer(Int64($0)) }),
             "model_digest": .string(model.digest),
         ]
     }
 
     private func result(_ output: GenerationOutput) -> JSONValue {
         var members: [(String, JSONValue)] = [
-            ("text", .string(Self.storable(output.text))), ("finish_reason", .string(output.finishReason.rawValue)),
+            ("text", .string(output.text.storable)), ("finish_reason", .string(output.finishReason.rawValue)),
             ("model_digest", .string(model.digest)),
         ]
         if case .string(let stop)? = output.stopMatch { members.append(("stop", .string(stop))) }
-        if !output.logprobs.isEmpty { members.append(("logprobs", .array(output.logprobs.map(logprob)))) }
+        if !output.logprobs.isEmpty { members.append(("logprobs", .array(output.logprobs.map { model.json($0) }))) }
         return .object(.init(members, uniquingKeysWith: { $1 }))
     }
-
-    private func logprob(_ entry: TokenLogprob) -> JSONValue {
-        var members: [(String, JSONValue)] = [
-            ("token", .string(text(entry.token))), ("id", .integer(Int64(entry.token))),
-            ("logprob", .number(Double(entry.logprob))),
-        ]
-        if !entry.top.isEmpty {
-            let top: [JSONValue] = entry.top.map { alternative in
-                [
-                    "token": .string(text(alternative.token)), "id": .integer(Int64(alternative.token)),
-                    "logprob": .number(Double(alternative.logprob)),
-                ]
-            }
-            members.append(("top_logprobs", .array(top)))
-        }
-        return .object(.init(members, uniquingKeysWith: { $1 }))
-    }
-
-    private func text(_ token: Int32) -> String { Self.storable(model.tokenizer.text(of: token) ?? "") }
-
-    /// PostgreSQL's jsonb can't hold U+0000.
-    private static func storable(_ text: String) -> String { text.replacing("\0", with: "\u{FFFD}") }
 }

@@ -173,7 +173,8 @@ package actor ServedModels {
                 model: ServedModel(model, tokenizer: tokenizer),
                 limits: EngineLimits(
                     maximumSequences: limits.sequences, tokenBudget: max(limits.tokenBudget, limits.sequences),
-                    cacheBlocks: max(1, limits.cacheTokens / KVLayout.blockSize)),
+                    cacheBlocks: max(1, limits.cacheTokens / KVLayout.blockSize),
+                    maximumWaiting: limits.sequences * EngineCalls.atOnce),
                 team: team, name: "engine")
         } catch {
             throw .unsupported(path: registered.uri, field: "worker profile", reason: error.description)

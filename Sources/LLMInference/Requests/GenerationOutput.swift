@@ -23,6 +23,14 @@ package struct TokenUsage: Sendable, Hashable {
     package var completionTokens: Int
     /// Prompt tokens whose keys and values were found in the cache.
     package var cachedTokens: Int
+
+    package static let none = TokenUsage(promptTokens: 0, completionTokens: 0, cachedTokens: 0)
+
+    package static func + (a: TokenUsage, b: TokenUsage) -> TokenUsage {
+        TokenUsage(
+            promptTokens: a.promptTokens + b.promptTokens, completionTokens: a.completionTokens + b.completionTokens,
+            cachedTokens: a.cachedTokens + b.cachedTokens)
+    }
 }
 
 /// Natural logarithms of probabilities under the model's own distribution: before constraint,

@@ -39,20 +39,29 @@ struct PromptBuilder {
     private func chat(
         _ messages: [JSONValue], _ field: String, _ input: GenerateInput, _ createdAt: Double
     ) throws(InputError) -> [Int32] {
+        let text = try text(
+            of: messages, field, system: input.system, tools: input.tools, createdAt: createdAt)
+        return tokenizer.encode(text, addSpecialTokens: false)
+    }
+
+    /// The text of a chat, with the opening of the assistant's turn.
+    /// - Parameter field: where the messages stand.
+    func text(
+        of messages: [JSONValue], _ field: String, system: String? = nil, tools: [JSONValue] = [], createdAt: Double
+    ) throws(InputError) -> String {
         guard let template = chatTemplate else {
             throw InputError(
                 field: field, reason: "model \(modelName) has no chat template; use prompt with \"raw\": true")
         }
-        let system: [JSONValue] = input.system.map { [["role": "system", "content": .string($0)]] } ?? []
+        let system: [JSONValue] = system.map { [["role": "system", "content": .string($0)]] } ?? []
         do throws(TemplateError) {
             // The client's messages alone first, so that an error counts them as the client does.
             var chat = try Chat(messages: .array(messages), field: field)
             if !system.isEmpty { chat = try Chat(messages: .array(system + chat.messages)) }
-            try chat.setTools(input.tools.isEmpty ? nil : .array(input.tools), field: "input.tools")
+            try chat.setTools(tools.isEmpty ? nil : .array(tools), field: "input.tools")
             chat.beginOfText = piece(tokenizer.beginOfText)
             chat.endOfText = piece(tokenizer.endOfText)
-            let text = try template.render(chat.variables, now: TemplateTime(secondsSince1970: Int64(createdAt)))
-            return tokenizer.encode(text, addSpecialTokens: false)
+            return try template.render(chat.variables, now: TemplateTime(secondsSince1970: Int64(createdAt)))
         } catch {
             if case .invalidChat(let field, let reason) = error { throw InputError(field: field, reason: reason) }
             throw InputError(field: field, reason: "\(error)")

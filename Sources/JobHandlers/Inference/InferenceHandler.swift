@@ -1,0 +1,64 @@
+// Jobs that need a model: which of them this worker can take, and each one from its lease to its outcome.
+import JobModel
+import JobStorage
+import JobWorker
+
+/// One handler for all these kinds, so that they share the worker's slots and are claimed by priority and age alone.
+package final class InferenceHandler: JobHandler {
+    private static let jobs: [JobKind: any ModelJob.Type] = [
+        .generate: GenerateJob.self, .score: ScoreJob.self, .embed: EmbedJob.self,
+    ]
+
+    package let kinds: [JobKind]
+    package var capacity: AsyncStream<Void> { slots.freed }
+
+    private let models: ServedModels
+    private let slots: WorkerSlots
+    private let calls: EngineCalls
+    private let names: @Sendable () async throws -> [String]
+
+    /// - Parameter names: the registered models that this worker may serve.
+    package init(
+        models: ServedModels, limits: ServingLimits, names: @escaping @Sendable () async throws -> [String]
+    ) {
+        kinds = Self.jobs.keys.sorted { $0.rawValue < $1.rawValue }
+        self.models = models
+        self.names = names
+        slots = WorkerSlots(limits.sequences)
+        calls = EngineCalls(slots: slots)
+    }
+
+    package func demand() async -> Demand {
+        guard slots.free > 0, let names = try? await names() else { return Demand(jobs: 0, models: []) }
+        return Demand(jobs: slots.free, models: await models.available(names))
+    }
+
+    package func willRun() { slots.take() }
+
+    package func run(_ lease: Lease, progress: any ProgressSink) async -> Outcome {
+        defer { slots.give(isEnd: true) }
+        guard let type = Self.jobs[lease.kind] else {
+            return .failed(JobFailure(code: "unknown_kind", message: "kind: \(lease.kind) needs another worker"))
+        }
+        let job: any ModelJob
+        do throws(InputError) {
+            job = try type.init(lease)
+        } catch {
+            return .failed(error.failure)
+        }
+        return await models.use(lease.model) { [calls] loaded in
+            switch loaded {
+            case .failure(let failure):
+                return failure.code == "model_unavailable" ? .retry(failure, after: nil) : .failed(failure)
+            case .success(let model):
+                do throws(InputError) {
+                    return try await job.run(on: model, calls, progress)
+                } catch {
+                    return .failed(error.failure)
+                }
+            }
+        }
+    }
+
+    package func shutDown() async { await models.shutDown() }
+}
