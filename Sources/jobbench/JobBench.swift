@@ -11,7 +11,8 @@ struct JobBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "jobbench", abstract: "Measure Millrace on this machine.",
         subcommands: [
-            DecodeBench.self, PrefixBench.self, ConstraintBench.self, PerplexityBench.self, QueueBench.self,
+            DecodeBench.self, PrefixBench.self, ScoreBench.self, ConstraintBench.self, PerplexityBench.self,
+            QueueBench.self,
         ])
 }
 
