@@ -38,7 +38,23 @@ extension Job {
     var answer: String {
         if let text = result?["text"]?.stringValue { return text }
         if let message = error?["message"]?.stringValue { return "\(state.rawValue): \(message)" }
+        if let scores = result?["scores"]?.arrayValue { return scores.map(Self.scoreText).joined(separator: "\n") }
+        if let vectors = result?["embeddings"]?.arrayValue {
+            return "\(vectors.count) vectors of \(vectors.first?.arrayValue?.count ?? 0) numbers"
+        }
+        if let perplexity = result?["perplexity"]?.doubleValue, let bits = result?["bits_per_byte"]?.doubleValue {
+            let tokens = result?["tokens"]?.intValue ?? 0
+            return String(format: "perplexity %.4f over %d tokens, %.4f bits per byte", perplexity, tokens, bits)
+        }
         return result?.text() ?? state.rawValue
+    }
+
+    /// One line of a multiple choice.
+    private static func scoreText(_ score: JSONValue) -> String {
+        let tokens = score["tokens"]?.intValue ?? 0
+        return String(format: "%.4f", score["logprob"]?.doubleValue ?? .nan)
+            + "  \(tokens) \(tokens == 1 ? "token" : "tokens")"
+            + (score["is_greedy"]?.boolValue == true ? "  greedy" : "")
     }
 }
 
