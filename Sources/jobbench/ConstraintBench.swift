@@ -81,7 +81,8 @@ struct ConstraintBench: AsyncParsableCommand {
         let engine = try Engine(
             model: model,
             limits: EngineLimits(
-                maximumSequences: batch, tokenBudget: max(256, batch), cacheBlocks: perSequence * batch), team: team)
+                maximumSequences: batch, tokenBudget: max(256, batch), cacheBlocks: perSequence * batch, draftRows: 0),
+            team: team)
         for sequence in 0..<batch {
             try engine.submit(
                 GenerationRequest(

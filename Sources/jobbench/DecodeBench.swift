@@ -19,6 +19,8 @@ struct DecodeBench: AsyncParsableCommand {
     var prompt = 128
     @Option(help: "Tokens to generate for each prompt.")
     var generate = 64
+    @Option(help: "Rows up to which a step is filled with guesses at the next tokens (a worker: 8).")
+    var drafts = 0
     @OptionGroup var bench: BenchOptions
 
     func validate() throws {
@@ -47,7 +49,8 @@ struct DecodeBench: AsyncParsableCommand {
         let engine = try Engine(
             model: model,
             limits: EngineLimits(
-                maximumSequences: size, tokenBudget: max(256, size), cacheBlocks: perSequence * size), team: team)
+                maximumSequences: size, tokenBudget: max(256, size), cacheBlocks: (perSequence + 1) * size,
+                draftRows: drafts), team: team)
         var parameters = SamplingParameters(maximumTokens: generate, ignoreEndOfText: true)
         parameters.temperature = 0
         let ordinary = Int32(model.vocabularySize)
@@ -72,7 +75,9 @@ struct DecodeBench: AsyncParsableCommand {
                 "model": .string(options.model), "precision": .string(options.precision.rawValue),
                 "cache": .string((options.cache ?? model.model.cachePrecision).rawValue),
                 "batch": .integer(Int64(size)), "prompt": .integer(Int64(prompt)),
-                "generate": .integer(Int64(generate)),
+                "generate": .integer(Int64(generate)), "draft_rows": .integer(Int64(drafts)),
+                "drafted_tokens": .integer(Int64(engine.stats.draftedTokens)),
+                "accepted_tokens": .integer(Int64(engine.stats.acceptedTokens)),
                 "decode_tokens_per_second": .number(decoded), "prefill_tokens_per_second": .number(read),
                 "threads": .integer(Int64(options.threads)), "engine_overhead": .number(engine.stats.overhead),
             ],

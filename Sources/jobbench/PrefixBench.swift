@@ -64,7 +64,7 @@ struct PrefixBench: AsyncParsableCommand {
         let engine = try Engine(
             model: model,
             limits: EngineLimits(
-                maximumSequences: batch, tokenBudget: max(256, batch), cacheBlocks: blocks * batch,
+                maximumSequences: batch, tokenBudget: max(256, batch), cacheBlocks: blocks * batch, draftRows: 0,
                 maximumWaiting: requests), team: team)
         let ordinary = model.vocabularySize - 1000
         for request in 0..<requests {

@@ -88,7 +88,8 @@ func checkInvariance(
     for round in 0..<rounds {
         let slots = random.int(1...20)
         let limits = EngineLimits(
-            maximumSequences: slots, tokenBudget: slots + random.int(0...90), cacheBlocks: random.int(blocks))
+            maximumSequences: slots, tokenBudget: slots + random.int(0...90), cacheBlocks: random.int(blocks),
+            draftRows: random.pick([0, 4, 8, 60]))
         let team = ThreadTeam(threads: random.int(1...3))
         var arrivals: [[any EngineRequest]] = Array(repeating: [], count: 20)
         for request in requests.shuffled(using: &random) { arrivals[random.int(0...19)].append(request) }

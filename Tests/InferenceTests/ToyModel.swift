@@ -11,6 +11,8 @@ struct ToyModel: StepModel {
     var poison: Int32 = 96
     /// How much likelier the end of text becomes; 0 = as likely as any other token.
     var endOfTextBias: Float = 0
+    /// How many of the last tokens, without their positions, its choice depends on; nil: on the whole sequence.
+    var sight: Int?
 
     var hiddenSize: Int { 6 }
 
@@ -119,7 +121,9 @@ final class ToyRunner: StepRunner {
         for position in 0...Int(batch.positions[row]) {
             let token = cache[place(batch, row, position)]
             isPoisoned = isPoisoned || token == model.poison
-            hash = Self.mix(hash ^ UInt64(bitPattern: Int64(token)) &+ UInt64(position) << 32)
+            let isSeen = model.sight.map { position > Int(batch.positions[row]) - $0 } ?? true
+            let place = model.sight == nil ? UInt64(position) << 32 : 0
+            if isSeen { hash = Self.mix(hash ^ UInt64(bitPattern: Int64(token)) &+ place) }
         }
         return isPoisoned ? nil : hash
     }

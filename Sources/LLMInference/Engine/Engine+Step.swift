@@ -4,6 +4,9 @@
 struct LogitRow {
     var slot: Int
     var position: Int
+    /// With which it is computed.
+    var token: Int32
+    var isDraft: Bool
     var reader: any LogitReader
 }
 
@@ -24,16 +27,22 @@ extension Engine {
         batch.outputRows.removeAll(keepingCapacity: true)
         logitRows.removeAll(keepingCapacity: true)
         stateRows.removeAll(keepingCapacity: true)
+        var nextDraft = 0
         for item in plan.items {
             let sequence = slots[item.slot]!
             let blocks = scheduler.slots[item.slot]!.table.blocks
             for index in batch.blockTables[item.slot].count..<blocks.count {
                 batch.blockTables[item.slot].append(blocks[index])
             }
-            if item.outputRows > 0 { addOutputs(item, sequence.reader) }
             let tokens = sequence.tokens
-            for position in item.position..<item.position + item.rows {
-                batch.tokens.append(tokens[position])
+            for row in 0..<item.rows {
+                let position = item.position + row, isDraft = row >= item.rows - item.draftRows
+                let token = isDraft ? drafts[nextDraft] : tokens[position]
+                if isDraft { nextDraft += 1 }
+                if row >= item.rows - item.outputRows {
+                    addOutput(item.slot, position, token, isDraft: isDraft, sequence.reader)
+                }
+                batch.tokens.append(token)
                 batch.positions.append(Int32(position))
                 batch.sequences.append(Int32(item.slot))
             }
@@ -41,19 +50,16 @@ extension Engine {
         for index in stateRows.indices { batch.outputRows.append(stateRows[index].row) }
     }
 
-    /// Notes the output rows of an item whose first row is the next of the batch.
-    private func addOutputs(_ item: StepPlan.Item, _ reader: RowReader) {
-        let first = Int32(batch.tokens.count)
-        for row in item.rows - item.outputRows..<item.rows {
-            let position = item.position + row
-            switch reader {
-            case .logits(let reader):
-                batch.outputRows.append(first + Int32(row))
-                logitRows.append(LogitRow(slot: item.slot, position: position, reader: reader))
-            case .states(let reader):
-                stateRows.append(
-                    StateRow(slot: item.slot, position: position, row: first + Int32(row), reader: reader))
-            }
+    /// Notes that the output of the batch's next row is wanted.
+    private func addOutput(_ slot: Int, _ position: Int, _ token: Int32, isDraft: Bool, _ reader: RowReader) {
+        let row = Int32(batch.tokens.count)
+        switch reader {
+        case .logits(let reader):
+            batch.outputRows.append(row)
+            logitRows.append(
+                LogitRow(slot: slot, position: position, token: token, isDraft: isDraft, reader: reader))
+        case .states(let reader):
+            stateRows.append(StateRow(slot: slot, position: position, row: row, reader: reader))
         }
     }
 
@@ -85,13 +91,17 @@ extension Engine {
         outcomes[index] = logitRows[index].reader.evaluate(logits, at: logitRows[index].position, sampler)
     }
 
-    /// Hands every outcome to its sequence and tells it. Returns how many tokens are new.
-    func tellOutcomes(_ sink: (EngineEvent) -> Void) -> Int {
-        var generated = 0
+    /// Hands every outcome to its sequence and tells it. Returns how many tokens are new, and how many drafts came true.
+    func tellOutcomes(_ sink: (EngineEvent) -> Void) -> (generated: Int, accepted: Int) {
+        var generated = 0, accepted = 0
         for index in logitRows.indices {
             let use = logitRows[index]
-            // The sequence may have ended with an earlier row of this step.
-            guard let sequence = slots[use.slot] else { continue }
+            // The sequence may have ended with an earlier row of this step, or a draft was wrong.
+            guard let sequence = slots[use.slot], sequence.token(at: use.position) == use.token else { continue }
+            if use.isDraft {
+                scheduler.confirmDraft(slot: use.slot)
+                accepted += 1
+            }
             guard outcomes[index].token != nil else {
                 leave(
                     use.slot, with: .failed(request: sequence.id, .invalidLogits(position: use.position)), sink)
@@ -104,7 +114,7 @@ extension Engine {
             if sequence.isComplete { finish(sequence, slot: use.slot, sink) }
         }
         logitRows.removeAll(keepingCapacity: true)
-        return generated
+        return (generated, accepted)
     }
 
     /// Hands states to those who want them.

@@ -18,6 +18,9 @@ package final class Engine {
     /// Output rows of the step whose logits are wanted, and then those whose states are.
     var logitRows: [LogitRow] = []
     var stateRows: [StateRow] = []
+    /// Tokens that may come next, of the step's draft rows in their order.
+    var drafts: [Int32] = []
+    var lookup = PromptLookup()
     /// Logits that are in memory at a time: what a decoding step has at most.
     let logitRoom: Int
     let outcomes: UnsafeMutablePointer<LogitOutcome>
@@ -37,7 +40,7 @@ package final class Engine {
         self.team = team
         scheduler = Scheduler(
             slots: limits.maximumSequences, tokenBudget: limits.tokenBudget, blocks: limits.cacheBlocks)
-        logitRoom = limits.maximumSequences
+        logitRoom = max(limits.maximumSequences, min(limits.draftRows, limits.tokenBudget))
         runner = model.makeRunner(
             cacheBlocks: limits.cacheBlocks, maximumRows: limits.tokenBudget,
             maximumLogitRows: logitRoom, team: team)
@@ -48,6 +51,7 @@ package final class Engine {
         outcomes.initialize(repeating: LogitOutcome(), count: limits.tokenBudget)
         logitRows.reserveCapacity(limits.tokenBudget)
         stateRows.reserveCapacity(limits.tokenBudget)
+        drafts.reserveCapacity(limits.tokenBudget)
         batch.tokens.reserveCapacity(limits.tokenBudget)
         batch.positions.reserveCapacity(limits.tokenBudget)
         batch.sequences.reserveCapacity(limits.tokenBudget)
@@ -122,16 +126,21 @@ package final class Engine {
         scheduler.plan(into: &plan)
         applyMoves()
         guard !plan.items.isEmpty else { return }
+        addDrafts()
         fillBatch()
         let states = timed { runner.forward(batch) }
         evaluateLogits()
         scheduler.finishStep(plan)
-        let generated = tellOutcomes(sink)
+        let (generated, accepted) = tellOutcomes(sink)
         tellStates(states, sink)
+        if !drafts.isEmpty { judgeDrafts() }
         let end = Clock.now()
         counters.steps += 1
         counters.generatedTokens += UInt64(generated)
-        counters.prefillTokens += UInt64(plan.rows - generated)
+        counters.draftedTokens += UInt64(drafts.count)
+        counters.acceptedTokens += UInt64(accepted)
+        // A token comes of a row of its own, drafted or not; the other rows were to be read.
+        counters.prefillTokens += UInt64(plan.rows - drafts.count - (generated - accepted))
         counters.stepNanoseconds += end - start
         rate.add(tokens: generated, nanoseconds: end - start)
     }
@@ -145,6 +154,7 @@ package final class Engine {
 
     /// Ends a running sequence that is complete.
     func finish(_ sequence: any EngineSequence, slot: Int, _ sink: (EngineEvent) -> Void) {
+        if limits.draftRows > 0, case .logits(let reader) = sequence.reader { lookup.remember(reader.answer) }
         let cached = scheduler.slots[slot]!.cached
         counters.cachedTokens += UInt64(cached)
         leave(slot, with: sequence.end(cachedTokens: cached), sink)

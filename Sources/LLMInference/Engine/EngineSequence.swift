@@ -36,6 +36,19 @@ package protocol LogitReader: EngineSequence {
     /// Takes what came of them. After a pre-emption a position may come a second time, with the same outcome.
     /// - Returns: whether there is one more token.
     func take(_ outcome: LogitOutcome, at position: Int, _ sink: (EngineEvent) -> Void) -> Bool
+
+    /// Appends up to `count` tokens that may come next. Asked once a step at most.
+    func draft(atMost count: Int, _ lookup: borrowing PromptLookup, into drafts: inout [Int32])
+    /// How many of the drafted tokens came.
+    func learn(drafted: Int, accepted: Int)
+    /// What it generated.
+    var answer: ArraySlice<Int32> { get }
+}
+
+extension LogitReader {
+    func draft(atMost count: Int, _ lookup: borrowing PromptLookup, into drafts: inout [Int32]) {}
+    func learn(drafted: Int, accepted: Int) {}
+    var answer: ArraySlice<Int32> { [] }
 }
 
 package protocol StateReader: EngineSequence {
@@ -51,6 +64,11 @@ package struct LogitOutcome {
 }
 
 extension EngineSequence {
+    func token(at position: Int) -> Int32? {
+        let tokens = tokens
+        return position < tokens.count ? tokens[position] : nil
+    }
+
     /// The block of tokens that the last one completed, if it did.
     var lastBlock: TokenBlock? {
         tokens.count % TokenBlock.size == 0 ? TokenBlock(tokens, from: tokens.count - TokenBlock.size) : nil

@@ -18,6 +18,7 @@ final class GenerationSequence: LogitReader {
     private var decoder: any TextDecoder
     private var matcher: StopMatcher
     private var text = ""
+    private var pace = DraftPace()
 
     /// - Throws: `invalidResume` and what a constraint is not possible with. Everything else has been checked.
     init(_ request: GenerationRequest, model: any StepModel) throws(EngineError) {
@@ -93,6 +94,17 @@ final class GenerationSequence: LogitReader {
             .token(GeneratedToken(request: id, index: index, token: token, text: text, logprob: outcome.logprob)))
         return true
     }
+
+    func draft(atMost count: Int, _ lookup: borrowing PromptLookup, into drafts: inout [Int32]) {
+        // Penalties and constraints at a drafted token's successor would need the state after it.
+        guard penalties == nil, constraint == nil else { return }
+        let wanted = pace.next()
+        lookup.draft(after: tokens, atMost: min(count, wanted), into: &drafts)
+    }
+
+    func learn(drafted: Int, accepted: Int) { pace.learn(drafted: drafted, accepted: accepted) }
+
+    var answer: ArraySlice<Int32> { tokens[promptCount...] }
 
     /// Takes the next output token; sets `end` when it is the last. Returns the text that became certain.
     ///

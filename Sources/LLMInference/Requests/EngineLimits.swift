@@ -8,13 +8,20 @@ package struct EngineLimits: Sendable, Hashable {
     package var tokenBudget: Int
     /// Blocks of `TokenBlock.size` tokens in the key-value cache.
     package var cacheBlocks: Int
+    /// Rows up to which a step is filled with tokens that may come next; 0: never. Up to here a row costs much less than
+    /// a step.
+    package var draftRows: Int
     /// Requests that may wait for a slot.
     package var maximumWaiting: Int
 
-    package init(maximumSequences: Int = 32, tokenBudget: Int = 256, cacheBlocks: Int, maximumWaiting: Int = 1024) {
+    package init(
+        maximumSequences: Int = 32, tokenBudget: Int = 256, cacheBlocks: Int, draftRows: Int = 8,
+        maximumWaiting: Int = 1024
+    ) {
         self.maximumSequences = maximumSequences
         self.tokenBudget = tokenBudget
         self.cacheBlocks = cacheBlocks
+        self.draftRows = draftRows
         self.maximumWaiting = maximumWaiting
     }
 
@@ -31,6 +38,7 @@ package struct EngineLimits: Sendable, Hashable {
         try require(
             cacheBlocks >= 1 && cacheBlocks <= bound / TokenBlock.size, "cacheBlocks",
             "must be 1…\(bound / TokenBlock.size), is \(cacheBlocks)")
+        try require(draftRows >= 0, "draftRows", "must be 0 (off) or more, is \(draftRows)")
         try require(maximumWaiting >= 1, "maximumWaiting", "must be 1 or more, is \(maximumWaiting)")
     }
 }

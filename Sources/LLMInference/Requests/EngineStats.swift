@@ -14,6 +14,9 @@ package struct EngineStats: Sendable, Hashable {
     package var prefillTokens: UInt64 = 0
     /// Rows of finished requests that were not computed, because the cache had them.
     package var cachedTokens: UInt64 = 0
+    /// Rows of tokens that might have come next, and how many of those came.
+    package var draftedTokens: UInt64 = 0
+    package var acceptedTokens: UInt64 = 0
     package var preemptions: UInt64 = 0
     package var finished: UInt64 = 0
     package var failed: UInt64 = 0

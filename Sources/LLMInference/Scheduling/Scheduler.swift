@@ -94,7 +94,7 @@ package struct Scheduler: Sendable {
     package mutating func finishStep(_ plan: StepPlan) {
         for item in plan.items {
             let before = slots[item.slot]!.computed / TokenBlock.size
-            slots[item.slot]!.computed += item.rows
+            slots[item.slot]!.computed += item.rows - item.draftRows
             for index in before..<slots[item.slot]!.computed / TokenBlock.size { offer(index, of: slots[item.slot]!) }
         }
     }
@@ -103,6 +103,13 @@ package struct Scheduler: Sendable {
     package mutating func extend(slot: Int, completing block: TokenBlock? = nil) {
         slots[slot]!.known += 1
         if let block { slots[slot]!.tokenBlocks.append(block) }
+    }
+
+    /// The next token of the sequence in this slot is the one that its draft row was computed with: the row counts.
+    package mutating func confirmDraft(slot: Int) {
+        slots[slot]!.computed += 1
+        let computed = slots[slot]!.computed
+        if computed % TokenBlock.size == 0 { offer(computed / TokenBlock.size - 1, of: slots[slot]!) }
     }
 
     /// The sequence in this slot has ended.
@@ -182,6 +189,20 @@ package struct Scheduler: Sendable {
         plan.admitted.append(.init(request: sequence.request, slot: slot))
         slots[slot] = sequence
         return slot
+    }
+
+    /// Adds up to `count` rows to a decoding item, as far as there are blocks that nobody else is about to need. Returns
+    /// how many.
+    package mutating func addDrafts(_ count: Int, to plan: inout StepPlan, at index: Int) -> Int {
+        let slot = plan.items[index].slot
+        while slots[slot]!.table.capacity < slots[slot]!.known + count, pool.availableCount > order.count,
+            let block = pool.take()
+        {
+            slots[slot]!.table.blocks.append(block)
+        }
+        let rows = min(count, slots[slot]!.table.capacity - slots[slot]!.known, tokenBudget - plan.rows)
+        plan.addDrafts(rows, at: index)
+        return rows
     }
 
     // MARK: Blocks

@@ -7,6 +7,8 @@ package struct StepPlan: Sendable {
         package var position: Int
         package var rows: Int
         package var outputRows: Int
+        /// The last so many rows are of tokens that may turn out to be others.
+        package var draftRows = 0
     }
 
     /// A request that got or lost its slot.
@@ -33,6 +35,13 @@ package struct StepPlan: Sendable {
         preempted.removeAll(keepingCapacity: true)
         admitted.removeAll(keepingCapacity: true)
         rows = 0
+    }
+
+    mutating func addDrafts(_ count: Int, at index: Int) {
+        items[index].rows += count
+        items[index].outputRows += count
+        items[index].draftRows = count
+        rows += count
     }
 
     mutating func add(_ item: Item) {
