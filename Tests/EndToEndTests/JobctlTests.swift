@@ -48,6 +48,20 @@ import Testing
             let bulk = try await fleet.jobctl(["submit", "--file", file, "--max-tokens", "2", "--wait", "--json"])
             #expect(bulk.status == 0)
             #expect(Set(bulk.values.map { $0["usage"]?["completion_tokens"]?.intValue }) == [2, 3])
+
+            let choices = ["--continuation", " Paris", "--continuation", " Rome", "--continuation", " banana bread"]
+            let scores = try await fleet.jobctl(
+                ["submit", "score", "--prompt", "The capital of France is"] + choices + ["--wait"])
+            #expect(scores.status == 0 && scores.lines.count == 3 && scores.lines[0].contains("  1 token"))
+            let text = try await fleet.jobctl(["submit", "score", "--text", "A dog lay on the rug.", "--wait"])
+            #expect(text.lines.count == 1 && text.lines[0].hasPrefix("perplexity "))
+            let vectors = ["submit", "embed", "--text", "One", "--text", "Two", "--pooling", "last", "--wait"]
+            #expect(try await fleet.jobctl(vectors).lines == ["2 vectors of 576 numbers"])
+            try Data("\"One\"\n{\"input\": [\"Two\"], \"pooling\": \"mean\"}\n".utf8).write(
+                to: URL(fileURLWithPath: file))
+            let embedded = try await fleet.jobctl(["submit", "embed", "--file", file, "--wait", "--json"])
+            #expect(embedded.values.allSatisfy { $0["result"]?["embeddings"]?.arrayValue?.count == 1 })
+            #expect(embedded.status == 0 && embedded.values.count == 2)
             #expect(try await fleet.jobctl(["list", "--limit", "2", "--json"]).values[0].arrayValue?.count == 2)
             worker.signal(SIGTERM)
             #expect(await worker.wait() == 0)
@@ -67,6 +81,12 @@ import Testing
                 (["submit", "--prompt", "x", "--temperature", "-1"], 1, "input.temperature: must be 0 to 100"),
                 (["submit", "--prompt", "x", "--model", "none"], 1, "model: \"none\" is not registered"),
                 (["submit", "--messages", "[{"], 1, "--messages: line 1, column 3"),
+                (["submit", "score"], 64, "exactly one of --prompt, --messages, --text, --text-file and --file"),
+                (["submit", "score", "--prompt", "x"], 64, "--continuation goes with --prompt"),
+                (["submit", "score", "--text", "x", "--window", "1"], 1, "input.window: must be 2 to"),
+                (["submit", "score", "--text-file", "/nonexistent"], 1, "/nonexistent: can't be read"),
+                (["submit", "embed"], 64, "exactly one of --text and --file"),
+                (["submit", "embed", "--text", "x", "--pooling", "max"], 1, "input.pooling: must be mean or last"),
                 (["submit", "--file", "/nonexistent"], 1, "/nonexistent: can't be read"),
                 (["model", "show", "none"], 1, "model: \"none\" is not registered"),
                 (["model", "add", "x", "/etc/passwd"], 1, "/etc/passwd: magic: not a GGUF file"),
