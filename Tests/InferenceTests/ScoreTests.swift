@@ -100,6 +100,22 @@ import Testing
         #expect(results.values.allSatisfy { $0.score?.tokens.count == 3 })
     }
 
+    /// Choices that differ in the last token alone are one request, and score as if they were several.
+    @Test func endingsScoreAsTheirOwnRequests() throws {
+        let tokens = (0..<40).map { Int32($0 * 3 % 95 + 1) }
+        let endings: [Int32] = [9, tokens[39], 60]
+        for firstScored in [39, 30] {
+            let one = ScoreRequest(id: 1, tokens: tokens, endings: endings, firstScored: firstScored, alternatives: 2)
+            let score = try #require(EngineHarness().run(one: one).score)
+            #expect(score.endings.count == 3 && score.endings[1] == score.tokens.last)
+            for (index, ending) in endings.enumerated() {
+                let own = ScoreRequest(
+                    id: 1, tokens: tokens.dropLast() + [ending], firstScored: firstScored, alternatives: 2)
+                #expect(try score.ending(index) == EngineHarness().run(one: own).score)
+            }
+        }
+    }
+
     @Test func aLongTextTakesWholeStepsAndLittleMemory() throws {
         var harness = EngineHarness()
         harness.limits = EngineLimits(maximumSequences: 2, tokenBudget: 64, cacheBlocks: 16)
@@ -116,6 +132,7 @@ import Testing
             (ScoreRequest(id: 1, tokens: [1, 2], firstScored: 2), "firstScored: "),
             (ScoreRequest(id: 1, tokens: [], firstScored: 1), "firstScored: "),
             (ScoreRequest(id: 1, tokens: [1, 97], firstScored: 1), "tokens[1]: token 97"),
+            (ScoreRequest(id: 1, tokens: [1, 2], endings: [3, 97], firstScored: 1), "endings[1]: token 97"),
             (ScoreRequest(id: 1, tokens: [1, 2], firstScored: 1, alternatives: 21), "alternatives: must be 0…20"),
             (ScoreRequest(id: 1, tokens: long + [1], firstScored: 1), "tokens: 257 tokens don't fit a context of 256"),
             (EmbeddingRequest(id: 1, tokens: []), "prompt: has no tokens"),
@@ -182,7 +199,8 @@ enum EngineRequestMix {
                 priority: random.int(0...2))
         default:
             return ScoreRequest(
-                id: id, tokens: tokens, firstScored: random.int(1...(tokens.count - 1)),
+                id: id, tokens: tokens, endings: random.chance(0.3) ? [3, 1, 7] : [],
+                firstScored: random.int(1...(tokens.count - 1)),
                 alternatives: random.int(0...4), priority: random.int(0...2))
         }
     }

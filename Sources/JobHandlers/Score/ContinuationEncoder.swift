@@ -27,7 +27,7 @@ struct ContinuationEncoder {
         }
     }
 
-    struct Pair: Equatable {
+    struct Pair: Hashable {
         var tokens: [Int32]
         var firstScored: Int
     }

@@ -23,9 +23,15 @@ struct ScoreJob: ModelJob {
     ) async throws(InputError) -> Outcome {
         switch input.question {
         case .continuations(let texts, let context):
-            let requests = try requests(texts, context, model, calls)
+            let choices = Choices(try pairs(texts, context, model))
+            let requests = choices.requests.map { choice in
+                ScoreRequest(
+                    id: calls.nextRequest(), tokens: choice.pair.tokens, endings: choice.endings,
+                    firstScored: choice.pair.firstScored, alternatives: max(0, input.logprobs),
+                    priority: -lease.priority)
+            }
             return await scores(of: requests, on: model, calls, field: "input.continuations") { scores in
-                let entries = zip(texts, scores).map { text, score in entry(text, score, model) }
+                let entries = zip(texts, choices.scores(scores)).map { text, score in entry(text, score, model) }
                 return ["scores": .array(entries)]
             }
         case .text(let text, let window, let stride):
@@ -52,9 +58,9 @@ struct ScoreJob: ModelJob {
 
     // MARK: Continuations
 
-    private func requests(
-        _ texts: [String], _ context: ScoreInput.Context, _ model: ResidentModel, _ calls: EngineCalls
-    ) throws(InputError) -> [ScoreRequest] {
+    private func pairs(
+        _ texts: [String], _ context: ScoreInput.Context, _ model: ResidentModel
+    ) throws(InputError) -> [ContinuationEncoder.Pair] {
         let encoder: ContinuationEncoder
         switch context {
         case .text(let prompt):
@@ -65,7 +71,7 @@ struct ScoreJob: ModelJob {
             encoder = ContinuationEncoder(text, isChat: true, tokenizer: model.tokenizer)
         }
         let longest = model.configuration.contextLength + 1
-        var requests: [ScoreRequest] = []
+        var pairs: [ContinuationEncoder.Pair] = []
         for (index, text) in texts.enumerated() {
             let field = "input.continuations[\(index)]"
             guard let pair = encoder.pair(text) else {
@@ -76,12 +82,9 @@ struct ScoreJob: ModelJob {
                     field: field,
                     reason: "\(pair.tokens.count) tokens with the prompt don't fit a context of \(longest - 1)")
             }
-            requests.append(
-                ScoreRequest(
-                    id: calls.nextRequest(), tokens: pair.tokens, firstScored: pair.firstScored,
-                    alternatives: max(0, input.logprobs), priority: -lease.priority))
+            pairs.append(pair)
         }
-        return requests
+        return pairs
     }
 
     private func entry(_ text: String, _ score: ScoreOutput, _ model: ResidentModel) -> JSONValue {

@@ -61,6 +61,8 @@ package struct LogitOutcome {
     /// The chosen or, for a score, the most probable token.
     var token: Int32?
     var logprob: TokenLogprob?
+    /// Of a score's further last tokens.
+    var endings: [TokenLogprob] = []
 }
 
 extension EngineSequence {
