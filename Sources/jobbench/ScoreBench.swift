@@ -88,15 +88,21 @@ struct ScoreBench: AsyncParsableCommand {
                 maximumSequences: batch, tokenBudget: budget, cacheBlocks: blocks * batch,
                 maximumWaiting: questions * choices), team: team)
         let ordinary = model.vocabularySize - 1000
+        func token(_ position: Int, of choice: Int, _ question: Int) -> Int32 {
+            // A token near the beginning that is a choice's own keeps all that follows it from being shared.
+            let owner = question * choices + (position < prompt && isShared ? 0 : choice)
+            return Int32((position * 7919 + owner * 104_729 + 1000) % ordinary) + 500
+        }
         for question in 0..<questions {
-            for choice in 0..<choices {
-                let request = question * choices + choice
-                let tokens = (0..<prompt + continuation).map { position in
-                    // A token near the beginning that is a choice's own keeps all that follows it from being shared.
-                    let owner = position < prompt && isShared ? question * choices : request
-                    return Int32((position * 7919 + owner * 104_729 + 1000) % ordinary) + 500
-                }
-                try engine.submit(ScoreRequest(id: UInt64(request), tokens: tokens, firstScored: prompt))
+            // As a score job does: choices of one token are read together.
+            let isOne = isShared && continuation == 1
+            for choice in 0..<(isOne ? 1 : choices) {
+                let tokens = (0..<prompt + continuation).map { token($0, of: choice, question) }
+                let endings = isOne ? (1..<choices).map { token(prompt, of: $0, question) } : []
+                try engine.submit(
+                    ScoreRequest(
+                        id: UInt64(question * choices + choice), tokens: tokens, endings: endings, firstScored: prompt)
+                )
             }
         }
         let start = Date()
