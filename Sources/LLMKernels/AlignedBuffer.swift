@@ -1,26 +1,29 @@
 // Memory that kernels read and write: 64-byte aligned, fixed size, zeroed.
 import Foundation
 
-/// Owned memory of `count` elements at a 64-byte boundary (large ones at a huge page). It is shared raw memory: who
-/// writes while others read must order that, as the engine's steps and the thread team do.
+/// Owned memory of `count` elements at a 64-byte boundary (large ones at a huge page, and their pages come from the system
+/// when they are first used: a cache that is not used costs nothing). It is shared raw memory: who writes while others
+/// read must order that, as the engine's steps and the thread team do.
 package final class AlignedBuffer<Element: BitwiseCopyable>: @unchecked Sendable {
     package let base: UnsafeMutablePointer<Element>
     package let count: Int
+    private let mappedBytes: Int?
 
     package init(count: Int) {
         let (bytes, overflow) = max(count, 1).multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
         precondition(count >= 0 && !overflow && bytes < 1 << 46, "a buffer of \(count) elements")
-        let hugePage = 1 << 21
-        let isLarge = bytes >= 2 * hugePage
-        var memory: UnsafeMutableRawPointer?
-        guard posix_memalign(&memory, isLarge ? hugePage : 64, bytes) == 0, let memory else {
-            fatalError("no memory for \(bytes) bytes")
-        }
-        // Panels are streamed front to back: fewer TLB misses, and the kernel may refuse without harm.
-        if isLarge { madvise(memory, bytes, MADV_HUGEPAGE) }
-        memset(memory, 0, bytes)
+        let isLarge = bytes >= 2 * LargeMemory.hugePage
+        let memory = isLarge ? LargeMemory.map(bytes) : Self.small(bytes)
+        mappedBytes = isLarge ? bytes : nil
         base = memory.bindMemory(to: Element.self, capacity: max(count, 1))
         self.count = count
+    }
+
+    private static func small(_ bytes: Int) -> UnsafeMutableRawPointer {
+        var memory: UnsafeMutableRawPointer?
+        guard posix_memalign(&memory, 64, bytes) == 0, let memory else { fatalError("no memory for \(bytes) bytes") }
+        memset(memory, 0, bytes)
+        return memory
     }
 
     package convenience init(_ values: [Element]) {
@@ -30,9 +33,36 @@ package final class AlignedBuffer<Element: BitwiseCopyable>: @unchecked Sendable
         }
     }
 
-    deinit { free(base) }
+    deinit {
+        if let mappedBytes { LargeMemory.unmap(base, mappedBytes) } else { free(base) }
+    }
 
     package var elements: UnsafeMutableBufferPointer<Element> { .init(start: base, count: count) }
+}
+
+private enum LargeMemory {
+    static let hugePage = 1 << 21
+
+    /// Zeroed memory from a huge page's boundary on.
+    static func map(_ bytes: Int) -> UnsafeMutableRawPointer {
+        let size = rounded(bytes), reserved = size + hugePage
+        guard
+            let start = mmap(nil, reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+            start != MAP_FAILED
+        else { fatalError("no memory for \(bytes) bytes") }
+        let before = -Int(bitPattern: start) & (hugePage - 1)
+        if before > 0 { munmap(start, before) }
+        let memory = start + before
+        munmap(memory + size, hugePage - before)
+        // Panels are streamed front to back: fewer TLB misses, and the kernel may refuse without harm.
+        madvise(memory, size, MADV_HUGEPAGE)
+        return memory
+    }
+
+    static func unmap(_ memory: UnsafeMutableRawPointer, _ bytes: Int) { munmap(memory, rounded(bytes)) }
+
+    /// Whole pages of 4 KiB: the last huge page may be a part of one.
+    private static func rounded(_ bytes: Int) -> Int { (bytes + 4095) / 4096 * 4096 }
 }
 
 extension AlignedBuffer<Float> {

@@ -54,6 +54,13 @@ struct DecoderLayer: Sendable {
             softcap: configuration.attentionSoftcap)
     }
 
+    /// Bytes of the packed matrices.
+    var weightBytes: Int {
+        [queryKeyValue, query, key, value, attentionOutput, gate, up, down].reduce(0) {
+            $0 + ($1?.weights.byteCount ?? 0)
+        }
+    }
+
     /// x [rows, hidden] is replaced by the layer's output.
     func forward(
         _ x: MatrixView, _ configuration: ModelConfiguration, cache: KVLayer, _ work: Workspace, _ team: ThreadTeam

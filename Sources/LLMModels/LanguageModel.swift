@@ -50,6 +50,17 @@ package final class LanguageModel: Sendable {
         KVCache(layers: configuration.layerCount, blocks: blocks, layout: keyValueLayout(precision))
     }
 
+    /// Bytes of the packed weights; an embedding that is the head, too, counts once.
+    package var weightBytes: Int {
+        let ends = [embedding, positionEmbedding, head.weights === embedding ? nil : head.weights]
+        return ends.reduce(0) { $0 + ($1?.byteCount ?? 0) } + layers.reduce(0) { $0 + $1.weightBytes }
+    }
+
+    /// Bytes of a cache when all of it is used.
+    package func cacheBytes(blocks: Int, precision: KVPrecision? = nil) -> Int {
+        configuration.layerCount * blocks * keyValueLayout(precision).blockBytes
+    }
+
     package func makeWorkspace(maximumRows: Int, maximumLogitRows: Int, team: ThreadTeam) -> Workspace {
         Workspace(
             configuration, maximumRows: maximumRows, maximumLogitRows: maximumLogitRows, layout: keyValueLayout(nil),

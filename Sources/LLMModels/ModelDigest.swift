@@ -11,6 +11,7 @@ package enum ModelDigest {
         while start < file.bytes.count {
             let end = min(start + piece, file.bytes.count)
             hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: file.bytes[start..<end]))
+            file.forget(start..<end)
             start = end
         }
         return hexadecimal(hash.finalize())

@@ -32,6 +32,9 @@ package struct SourceTensor: Sendable {
     /// Bytes in the file.
     package var byteCount: Int { rows * encoding.rowBytes(columns)! }
 
+    /// Says that the tensor is not read again soon.
+    func forget() { file.forget(offset..<offset + byteCount) }
+
     /// Decodes row `row` into the first `columns` elements of `target`.
     package func copyRow(_ row: Int, to target: UnsafeMutableBufferPointer<Float>) {
         precondition(row >= 0 && row < rows && target.count >= columns)

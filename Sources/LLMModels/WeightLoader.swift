@@ -16,11 +16,20 @@ struct WeightLoader {
     let team: ThreadTeam
 
     func vector(_ name: TensorName) throws(ModelError) -> AlignedBuffer<Float> {
-        AlignedBuffer(try source.tensor(name).floats())
+        try vector(try source.tensor(name))
     }
 
     func optionalVector(_ name: TensorName) throws(ModelError) -> AlignedBuffer<Float>? {
-        try source.optionalTensor(name).map { AlignedBuffer($0.floats()) }
+        guard let tensor = try source.optionalTensor(name) else { return nil }
+        return try vector(tensor)
+    }
+
+    private func vector(_ tensor: SourceTensor) throws(ModelError) -> AlignedBuffer<Float> {
+        let values = tensor.floats()
+        guard values.withUnsafeBufferPointer({ HostileNumbers.areBelow(.greatestFiniteMagnitude, $0) }) else {
+            throw notFinite(tensor, row: nil)
+        }
+        return AlignedBuffer(values)
     }
 
     func norm(_ weight: TensorName, _ bias: TensorName? = nil) throws(ModelError) -> Norm {
@@ -40,16 +49,26 @@ struct WeightLoader {
 
     func matrix(_ name: TensorName) throws(ModelError) -> PackedMatrix {
         let tensor = try source.tensor(name)
+        let packed: (matrix: PackedMatrix, brokenRow: Int?)
         do throws(KernelError) {
-            return try pack(tensor)
+            packed = try pack(tensor)
         } catch {
             throw .unsupported(path: source.path, field: "tensor \"\(tensor.name)\"", reason: "\(error)")
         }
+        tensor.forget()
+        if let row = packed.brokenRow { throw notFinite(tensor, row: row) }
+        return packed.matrix
+    }
+
+    private func notFinite(_ tensor: SourceTensor, row: Int?) -> ModelError {
+        .invalidFile(
+            path: source.path, field: "tensor \"\(tensor.name)\"" + (row.map { ", row \($0)" } ?? ""),
+            reason: "holds NaN, infinity, or a number beyond what can be computed with")
     }
 
     // MARK: Packing
 
-    private func pack(_ tensor: SourceTensor) throws(KernelError) -> PackedMatrix {
+    private func pack(_ tensor: SourceTensor) throws(KernelError) -> (matrix: PackedMatrix, brokenRow: Int?) {
         let exact = precision == .reference ? .none : tensor.exactForm
         switch exact {
         case .int4:
@@ -57,6 +76,7 @@ struct WeightLoader {
                 tensor.copyRow(row, int4: scratch.bytes, scales: scratch.scales, minimums: scratch.minimums)
                 builder.pointee.setRow(
                     row, int4: .init(scratch.bytes), scales: .init(scratch.scales), minimums: .init(scratch.minimums))
+                return HostileNumbers.areHalves(scratch.scales) && HostileNumbers.areHalves(scratch.minimums)
             }
         case .int8, .int8WithMinimums:
             let minimums = exact == .int8WithMinimums
@@ -68,11 +88,17 @@ struct WeightLoader {
                         row, int8: .init(values), scales: .init(scratch.scales),
                         minimums: minimums ? .init(scratch.minimums) : nil)
                 }
+                return HostileNumbers.areHalves(scratch.scales)
+                    && (!minimums || HostileNumbers.areHalves(scratch.minimums))
             }
         case .none:
-            return try fill(tensor, floatLayout(of: tensor)) { row, builder, scratch in
+            let layout = floatLayout(of: tensor)
+            // int8 has a scale of 16 bits per block, a 127th of its largest value.
+            let limit = layout == .int8 ? 127 * HostileNumbers.largestHalf : .greatestFiniteMagnitude
+            return try fill(tensor, layout) { row, builder, scratch in
                 tensor.copyRow(row, to: scratch.floats)
                 builder.pointee.setRow(row, floats: .init(scratch.floats))
+                return HostileNumbers.areBelow(limit, .init(scratch.floats))
             }
         }
     }
@@ -89,12 +115,15 @@ struct WeightLoader {
         }
     }
 
+    /// - Parameter setRow: returns whether all numbers of the row can be computed with.
+    /// - Returns: also the first row with numbers that can't.
     private func fill(
         _ tensor: SourceTensor, _ layout: WeightLayout, minimums: Bool = false,
-        _ setRow: (Int, UnsafeMutablePointer<PackedMatrixBuilder>, RowScratch) -> Void
-    ) throws(KernelError) -> PackedMatrix {
+        _ setRow: (Int, UnsafeMutablePointer<PackedMatrixBuilder>, RowScratch) -> Bool
+    ) throws(KernelError) -> (matrix: PackedMatrix, brokenRow: Int?) {
         var builder = try PackedMatrixBuilder(
             rows: tensor.rows, columns: tensor.columns, layout: layout, minimums: minimums)
+        let broken = Atomic(Int.max)
         withUnsafeMutablePointer(to: &builder) { builder in
             // Whole panels for each part: rows of a panel share cache lines.
             let panels = (tensor.rows + 15) / 16
@@ -102,11 +131,27 @@ struct WeightLoader {
             team.run(parts: parts) { part, _ in
                 let scratch = RowScratch(columns: tensor.columns)
                 let rows = panels * part / parts * 16..<min(tensor.rows, panels * (part + 1) / parts * 16)
-                for row in rows { setRow(row, builder, scratch) }
+                for row in rows where !setRow(row, builder, scratch) { broken.min(row, ordering: .relaxed) }
             }
         }
-        return builder.finish()
+        let row = broken.load(ordering: .relaxed)
+        return (builder.finish(), row == .max ? nil : row)
     }
+}
+
+/// What files may hold and nobody can compute with.
+enum HostileNumbers {
+    /// Scales and minimums are kept as float16.
+    static let largestHalf: Float = 65504
+
+    /// Written so that NaN fails, and without a branch per value.
+    static func areBelow(_ limit: Float, _ values: UnsafeBufferPointer<Float>) -> Bool {
+        var count = 0
+        for value in values { count &+= abs(value) <= limit ? 1 : 0 }
+        return count == values.count
+    }
+
+    static func areHalves(_ values: UnsafeMutableBufferPointer<Float>) -> Bool { areBelow(largestHalf, .init(values)) }
 }
 
 /// One row between the file and its panel.

@@ -11,7 +11,8 @@ struct JobBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "jobbench", abstract: "Measure Millrace on this machine.",
         subcommands: [
-            DecodeBench.self, PrefixBench.self, ScoreBench.self, ConstraintBench.self, PerplexityBench.self,
+            LoadBench.self, PrefillBench.self, DecodeBench.self, KernelsBench.self, PrefixBench.self, ScoreBench.self,
+            ConstraintBench.self, PerplexityBench.self,
             QueueBench.self,
         ])
 }
@@ -72,6 +73,12 @@ enum Machine {
         let file = ".git/" + head.dropFirst(5)
         return (try? String(contentsOfFile: file, encoding: .utf8))?.trimmingCharacters(in: .newlines) ?? ""
     }()
+
+    /// Bytes of physical memory that the process holds now.
+    static var residentMemory: Int64 {
+        let fields = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ") ?? []
+        return (fields.count > 1 ? Int64(fields[1]) ?? 0 : 0) * Int64(sysconf(Int32(_SC_PAGESIZE)))
+    }
 
     static var peakMemory: Int64 {
         var usage = rusage()

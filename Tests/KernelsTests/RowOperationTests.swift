@@ -53,12 +53,13 @@ import Testing
     func rotates(style: RoPEStyle, dimensions: Int) {
         var random = Randomness()
         let table = RoPETable(
-            frequencies: RoPETable.frequencies(base: 10_000, dimensions: dimensions), positions: 500)
+            frequencies: RoPETable.frequencies(base: 10_000, dimensions: dimensions), positions: 3000)
         let original = random.floats(3 * 2 * 16), x = AlignedBuffer(original)
-        let positions: [Int32] = [0, 7, 499]
+        // Tables grow by 1024 positions.
+        let positions: [Int32] = [0, 1023, 2999]
         let rows = PagedRows()
         rows.assign(
-            positions: positions, sequences: [0, 0, 0], blockTables: [Array(repeating: 0, count: 500 / 16 + 1)])
+            positions: positions, sequences: [0, 0, 0], blockTables: [Array(repeating: 0, count: 3000 / 16 + 1)])
         team.eachRow(
             3, columns: 32,
             .rotate(x.matrix(rows: 3, columns: 32), by: table, rows: rows, headSize: 16, style: style))

@@ -175,6 +175,14 @@ typedef enum { ck_selected = 0, ck_unknown_level = 1, ck_unsupported_level = 2 }
 /// Whether MILLRACE_CPU, if set, could be followed; when not, ck_active() is the highest level of the CPU.
 ck_selection ck_selection_state(void);
 
+// MARK: What the machine can do at best, for measuring
+
+/// `rounds` of independent multiply-adds of a level in registers: vfmadd, or (integer) vpdpbusd, maddubs with its
+/// additions. Returns how many operations that were (a multiply-add of one value counts two); 0 if this CPU lacks the level.
+double ck_peak(ck_level level, int32_t integer, int64_t rounds);
+/// Reads all words once, front to back.
+uint64_t ck_read_memory(const uint64_t *words, int64_t count);
+
 // MARK: Thread team
 
 /// Fixed threads that run one function together. They spin briefly, then sleep on a futex.
