@@ -40,7 +40,8 @@ extension Job {
         if let message = error?["message"]?.stringValue { return "\(state.rawValue): \(message)" }
         if let scores = result?["scores"]?.arrayValue { return scores.map(Self.scoreText).joined(separator: "\n") }
         if let vectors = result?["embeddings"]?.arrayValue {
-            return "\(vectors.count) vectors of \(vectors.first?.arrayValue?.count ?? 0) numbers"
+            let numbers = vectors.first?.arrayValue?.count ?? 0
+            return "\(vectors.count) \(vectors.count == 1 ? "vector" : "vectors") of \(numbers) numbers"
         }
         if let perplexity = result?["perplexity"]?.doubleValue, let bits = result?["bits_per_byte"]?.doubleValue {
             let tokens = result?["tokens"]?.intValue ?? 0
