@@ -74,19 +74,19 @@ struct EngineHarness {
 }
 
 /// Runs every request alone, then all of them in engines of random shape and in random order: the results must be the
-/// same bytes. Every request must fit `blocks`. Returns the results and how many sequences were pre-empted.
+/// same bytes. Every request must fit `blocks`. Returns the results and what the engines of all rounds went through.
 func checkInvariance(
-    _ model: any StepModel, _ requests: [any EngineRequest], rounds: Int, blocks: ClosedRange<Int>,
-    _ random: inout TestRandom
-) throws -> (alone: [EngineHarness.Result], preemptions: UInt64) {
+    _ model: any StepModel, _ requests: [any EngineRequest], rounds: Int, slots slotRange: ClosedRange<Int> = 1...20,
+    blocks: ClosedRange<Int>, _ random: inout TestRandom
+) throws -> (alone: [EngineHarness.Result], total: EngineStats) {
     let alone = try requests.map { request in
         let result = try EngineHarness(model: model).run(one: request)
         if let request = request as? GenerationRequest { try checkShape(result, request) }
         return result
     }
-    var preemptions: UInt64 = 0
+    var total = EngineStats()
     for round in 0..<rounds {
-        let slots = random.int(1...20)
+        let slots = random.int(slotRange)
         let limits = EngineLimits(
             maximumSequences: slots, tokenBudget: slots + random.int(0...90), cacheBlocks: random.int(blocks),
             draftRows: random.pick([0, 4, 8, 60]))
@@ -94,13 +94,15 @@ func checkInvariance(
         var arrivals: [[any EngineRequest]] = Array(repeating: [], count: 20)
         for request in requests.shuffled(using: &random) { arrivals[random.int(0...19)].append(request) }
         let (results, stats) = try EngineHarness(model: model, limits: limits, team: team).run(arrivals)
-        preemptions += stats.preemptions
+        total.preemptions += stats.preemptions
+        total.cachedTokens += stats.cachedTokens
+        total.acceptedTokens += stats.acceptedTokens
         for (request, expected) in zip(requests, alone) where results[request.id] != expected {
             Issue.record("seed \(random.seed), round \(round), \(limits): request \(request) differs")
-            return (alone, preemptions)
+            return (alone, total)
         }
     }
-    return (alone, preemptions)
+    return (alone, total)
 }
 
 /// What must hold for every answer.

@@ -60,6 +60,36 @@ import Testing
         }
     }
 
+    /// 200 requests of all sorts, alone and then in engines of 1 to 64 slots: greedy and sampled, on common beginnings and
+    /// without, in chunks of any size, pre-empted, with guesses and without, on one to three threads, with keys and values
+    /// of 16 and of 8 bits.
+    @Test(arguments: [KVPrecision.float16, .int8])
+    func twoHundredRequestsGiveTheSameBytes(cache: KVPrecision) throws {
+        var random = TestRandom()
+        print("SmolLM2, 200 requests, \(cache): seed \(random.seed)")
+        let model = try smolLM2(cache: cache)
+        let text = try tokenizer().encode(
+            String(
+                repeating: "The mill stands by the river. Its wheel turns day and night, and grinds what comes. ",
+                count: 6),
+            addSpecialTokens: true)
+        let requests: [any EngineRequest] = (0..<200).map { id in
+            var request = GenerationRequest.random(
+                id: UInt64(id), vocabulary: model.vocabularySize, longestPrompt: 40, longestOutput: 40, &random)
+            if random.chance(0.3) { request.parameters.temperature = 0 }
+            if random.chance(0.6) {
+                request.prompt =
+                    Array(text.prefix(random.pick([16, 70, 100]))) + request.prompt.prefix(random.int(0...20))
+            }
+            guard random.chance(0.15), request.prompt.count > 1 else { return request }
+            return ScoreRequest(
+                id: UInt64(id), tokens: request.prompt, firstScored: random.int(1...request.prompt.count - 1),
+                alternatives: random.int(0...3))
+        }
+        let (_, total) = try checkInvariance(model, requests, rounds: 4, slots: 1...64, blocks: 12...30, &random)
+        #expect(total.preemptions > 0 && total.cachedTokens > 0 && total.acceptedTokens > 0)
+    }
+
     @Test func smolLM2KnowsTheCapitalOfFrance() throws {
         let prompt = try tokenizer().encode(
             "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n",
@@ -79,10 +109,10 @@ import Testing
 
     private func tokenizer() throws -> Tokenizer { try openModel(path()).tokenizer() }
 
-    private func smolLM2() throws -> ServedModel {
+    private func smolLM2(cache: KVPrecision? = nil) throws -> ServedModel {
         let source = try openModel(path())
         return ServedModel(
             try LanguageModel(source, precision: .served, team: ThreadTeam(threads: 2)),
-            tokenizer: try source.tokenizer())
+            tokenizer: try source.tokenizer(), cachePrecision: cache)
     }
 }
