@@ -149,7 +149,8 @@ let package = Package(
         tests(
             "HandlersTests",
             [
-                "JobHandlers", "JobWorker", "JobStorage", "JobModel", "LLMInference", "LLMConstraints", "LLMPrompts",
+                "JobHandlers", "JobWorker", "JobStorage", "JobModel", "LLMInference", "LLMKernels", "LLMConstraints",
+                "LLMPrompts",
                 "LLMTokenizers", "TokenizerGoldens", "JSON", .logging,
             ]),
         tests(

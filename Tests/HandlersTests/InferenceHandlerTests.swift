@@ -4,6 +4,7 @@ import JSON
 import JobModel
 import JobStorage
 import JobWorker
+import LLMKernels
 import Logging
 import Testing
 
@@ -17,13 +18,15 @@ import Testing
     private static let name = "smollm2-135m-instruct"
 
     private func withHandler(
-        sequences: Int = 8, cacheTokens: Int = 4096, _ body: (InferenceHandler) async throws -> Void
+        sequences: Int = 8, cacheTokens: Int = 4096, cachePrecision: KVPrecision = .float16,
+        _ body: (InferenceHandler) async throws -> Void
     ) async throws {
         let folder = try #require(ProcessInfo.processInfo.environment["MILLRACE_MODELS"])
         let registered = RegisteredModel(
             name: Self.name, digest: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             architecture: "llama", contextLength: 8192, uri: "\(folder)/\(Self.name).gguf", bytes: 98_362_432)
-        let limits = ServingLimits(threads: 2, sequences: sequences, cacheTokens: cacheTokens)
+        var limits = ServingLimits(threads: 2, sequences: sequences, cacheTokens: cacheTokens)
+        limits.cachePrecision = cachePrecision
         let models = ServedModels(limits: limits, logger: Logger(label: "test")) { _ in registered }
         let handler = InferenceHandler(models: models, limits: limits) { [Self.name] }
         try await body(handler)
@@ -46,6 +49,19 @@ import Testing
             throw InputError(field: "outcome", reason: "\(outcome)")
         }
         return result
+    }
+
+    /// Such answers may differ, so a job that was begun with the other precision begins anew.
+    @Test func resultsTellOfACacheOfBytes() async throws {
+        let input: JSONValue = ["prompt": "One, two,", "raw": true, "max_tokens": 8]
+        var digests: [String?] = []
+        for precision in [KVPrecision.float16, .int8] {
+            try await withHandler(cachePrecision: precision) { handler in
+                digests.append(try result(await run(handler, .generate, input))["model_digest"]?.stringValue)
+            }
+        }
+        let file = try #require(digests[0])
+        #expect(file.count == 64 && digests[1] == file + "+int8-cache")
     }
 
     @Test func resultsDoNotDependOnCompany() async throws {

@@ -3,6 +3,7 @@ import Foundation
 import JSON
 import JobHandlers
 import JobWorker
+import LLMKernels
 
 struct InferenceProfile {
     var worker = WorkerProfile(name: "inference")
@@ -49,6 +50,11 @@ struct InferenceProfile {
             case "sequences": serving.sequences = try count(1...4096)
             case "token_budget": serving.tokenBudget = try count(1...1_000_000)
             case "cache_tokens": serving.cacheTokens = try count(16...100_000_000)
+            case "cache_precision":
+                guard let precision = value.stringValue.flatMap(KVPrecision.init), precision != .float32 else {
+                    throw Fault(description: "\(file): \(name): must be \"float16\" or \"int8\"")
+                }
+                serving.cachePrecision = precision
             case "resident_models": serving.models = try count(1...64)
             case "drain_seconds": worker.drainTimeout = Double(try count(0...86400))
             default: throw Fault(description: "\(file): \(name): unknown field")

@@ -19,6 +19,8 @@ package struct ServingLimits: Sendable {
     package var tokenBudget: Int
     /// Tokens that the cache of one model holds.
     package var cacheTokens: Int
+    /// How it keeps them. Other than float16 it shows in `model_digest`, since answers may differ in a token.
+    package var cachePrecision = KVPrecision.float16
     /// Models in memory at the same time.
     package var models: Int
 
@@ -31,9 +33,15 @@ package struct ServingLimits: Sendable {
     }
 }
 
+extension ServingLimits {
+    /// What tells answers apart that one model gives with other keys and values.
+    fileprivate var digestSuffix: String { cachePrecision == .float16 ? "" : "+\(cachePrecision.rawValue)-cache" }
+}
+
 /// A loaded model with all that a job needs of it.
 package final class ResidentModel: Sendable {
     package let name: String
+    /// Of the file, and of what else decides about bytes.
     package let digest: String
     package let configuration: ModelConfiguration
     package let tokenizer: Tokenizer
@@ -170,7 +178,7 @@ package actor ServedModels {
         let engine: EngineThread
         do throws(EngineError) {
             engine = try EngineThread(
-                model: ServedModel(model, tokenizer: tokenizer),
+                model: ServedModel(model, tokenizer: tokenizer, cachePrecision: limits.cachePrecision),
                 limits: EngineLimits(
                     maximumSequences: limits.sequences, tokenBudget: max(limits.tokenBudget, limits.sequences),
                     cacheBlocks: max(1, limits.cacheTokens / KVLayout.blockSize),
@@ -182,7 +190,8 @@ package actor ServedModels {
         let seconds = Date().timeIntervalSince(start)
         logger.info("model \(registered.name) loaded in \(String(format: "%.1f", seconds)) s")
         return ResidentModel(
-            name: registered.name, digest: digest, configuration: model.configuration, tokenizer: tokenizer,
+            name: registered.name, digest: digest + limits.digestSuffix, configuration: model.configuration,
+            tokenizer: tokenizer,
             chatTemplate: template, engine: engine)
     }
 }
