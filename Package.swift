@@ -24,7 +24,7 @@ func program(_ name: String, path: String? = nil, exclude: [String] = [], _ depe
     .executableTarget(name: name, dependencies: dependencies, path: path, exclude: exclude, swiftSettings: strict)
 }
 
-let migrations = ["0001_tables", "0002_insert", "0003_worker", "0004_client", "0005_score_embed"]
+let migrations = ["0001_tables", "0002_insert", "0003_worker", "0004_client", "0005_score_embed", "0006_quantize"]
 
 extension Target.Dependency {
     static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")

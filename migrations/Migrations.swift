@@ -16,6 +16,7 @@ package enum Migrations {
         migration(4, "client", PackageResources._004_client_up_sql, PackageResources._004_client_down_sql),
         migration(
             5, "score_embed", PackageResources._005_score_embed_up_sql, PackageResources._005_score_embed_down_sql),
+        migration(6, "quantize", PackageResources._006_quantize_up_sql, PackageResources._006_quantize_down_sql),
     ]
 
     private static func migration(_ version: Int, _ name: String, _ up: [UInt8], _ down: [UInt8]) -> Migration {

@@ -23,6 +23,8 @@ package struct JobKind: RawRepresentable, Hashable, Sendable, ExpressibleByStrin
     package static let score: JobKind = "score"
     /// Texts as vectors.
     package static let embed: JobKind = "embed"
+    /// A model in fewer bits.
+    package static let quantize: JobKind = "quantize"
     /// Does nothing; for measuring the queue.
     package static let noop: JobKind = "noop"
 }

@@ -25,9 +25,14 @@ package struct RegisteredModel: Sendable, Equatable {
 
 extension PostgresJobStore {
     package func register(_ model: RegisteredModel) async throws(StoreError) {
+        try await register(model, parentDigest: nil)
+    }
+
+    /// - Parameter parentDigest: of the model that it was made of by a quantize job.
+    package func register(_ model: RegisteredModel, parentDigest: String?) async throws(StoreError) {
         try await execute(
             ModelSQL.register,
-            [model.name, model.digest, model.architecture, model.contextLength, model.uri, model.bytes])
+            [model.name, model.digest, model.architecture, model.contextLength, model.uri, model.bytes, parentDigest])
     }
 
     package func models() async throws(StoreError) -> [RegisteredModel] {

@@ -104,6 +104,11 @@ import Testing
         ("embed", #"{"input":"a","pooling":1}"#, "input.pooling"),
         ("embed", #"{"input":"a","normalize":"yes"}"#, "input.normalize"),
         ("embed", #"{"input":"a","dimensions":5}"#, "input.dimensions"),
+        ("quantize", #"{}"#, "input.to"), ("quantize", #"{"to":"int3"}"#, "input.to"),
+        ("quantize", #"{"to":8}"#, "input.to"), ("quantize", #"{"to":"int4","name":"../m"}"#, "input.name"),
+        ("quantize", #"{"to":"int4","name":""}"#, "input.name"),
+        ("quantize", #"{"to":"int4","text":""}"#, "input.text"),
+        ("quantize", #"{"to":"int4","bits":4}"#, "input.bits"),
     ]
 
     @Test func scoreAndEmbedInputsAreCheckedByField() async throws {

@@ -56,8 +56,11 @@ struct InferenceWorker: AsyncParsableCommand {
         let inference = InferenceHandler(models: models, limits: profile.serving) { [profile] in
             profile.serves(try await store.models().map(\.name))
         }
+        let quantize = QuantizeHandler(
+            folder: MillraceHome().models, threads: profile.serving.threads, store: store
+        ) { [profile] in profile.serves(try await store.models().map(\.name)) }
         let worker = Worker(
-            profile: profile.worker, store: store, handlers: [inference, NoopHandler()], logger: logger
+            profile: profile.worker, store: store, handlers: [inference, quantize, NoopHandler()], logger: logger
         ) { [logger] id in Heartbeat(database, worker: id, logger: logger) }
 
         let group = ServiceGroup(

@@ -3,9 +3,10 @@ import PostgresClient
 
 enum ModelSQL {
     static let register: SQL = """
-        INSERT INTO millrace.models (name, digest, architecture, context_length, uri, bytes) VALUES ($1, $2, $3, $4, $5, $6)
+        INSERT INTO millrace.models (name, digest, architecture, context_length, uri, bytes, parent_digest)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
         ON CONFLICT (name) DO UPDATE SET digest = EXCLUDED.digest, architecture = EXCLUDED.architecture,
-            context_length = EXCLUDED.context_length, uri = EXCLUDED.uri, bytes = EXCLUDED.bytes, created_at = now()
+            context_length = EXCLUDED.context_length, uri = EXCLUDED.uri, bytes = EXCLUDED.bytes, parent_digest = EXCLUDED.parent_digest, created_at = now()
         """
     static let list: SQL = "SELECT * FROM millrace.models ORDER BY name"
     static let one: SQL = "SELECT * FROM millrace.models WHERE name = $1"

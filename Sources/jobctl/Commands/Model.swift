@@ -9,7 +9,9 @@ import LLMModels
 struct Model: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Manage the models that jobs can name.",
-        subcommands: [ModelAdd.self, ModelList.self, ModelShow.self, ModelRemove.self, ModelFetch.self])
+        subcommands: [
+            ModelAdd.self, ModelList.self, ModelShow.self, ModelRemove.self, ModelFetch.self, ModelQuantize.self,
+        ])
 }
 
 extension RegisteredModel {

@@ -1,0 +1,89 @@
+// One quantize job on one model: measures it, writes the copy, measures that, and gives it its name.
+import Foundation
+import Glibc
+import JSON
+import JobStorage
+import LLMKernels
+import LLMModels
+
+struct QuantizeRun: Sendable {
+    let input: QuantizeInput
+    let parent: RegisteredModel
+    /// The digest that is registered under the new name, if it is.
+    let taken: String?
+    let folder: String
+    let threads: Int
+    /// Tells this attempt's file from that of any other.
+    let mark: String
+
+    struct Made: Sendable {
+        let model: RegisteredModel
+        let report: JSONValue
+    }
+
+    /// - Parameter progress: told the share that is done.
+    func run(goOn: @escaping @Sendable () -> Bool, progress: @escaping @Sendable (Double) -> Void) throws -> Made {
+        let team = ThreadTeam(threads: threads)
+        guard !MappedFile.isFolder(parent.uri) else {
+            throw ModelError.unsupported(
+                path: parent.uri, field: "format", reason: "only GGUF files are quantised, this is a folder")
+        }
+        let source = try GGUFModel(parent.uri)
+        let copy = QuantizedCopy(of: source, to: input.target)
+        progress(0)
+        let before = try ModelMeasurement(
+            source, bitsPerWeight: copy.sourceBitsPerWeight, text: input.text, team: team, goOn: goOn)
+        guard before.digest == parent.digest else {
+            throw ModelError.invalidFile(
+                path: parent.uri, field: "SHA-256", reason: "\(before.digest), registered is \(parent.digest)")
+        }
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let draft = "\(folder)/.\(input.name).\(mark).gguf"
+        defer { unlink(draft) }
+        try copy.write(to: draft, team: team) { share in
+            progress(0.3 + 0.3 * share)
+            return goOn()
+        }
+        progress(0.6)
+        let made = try GGUFModel(draft)
+        let after = try ModelMeasurement(
+            made, bitsPerWeight: copy.bitsPerWeight, text: input.text, team: team, goOn: goOn)
+        progress(1)
+        let path = "\(folder)/\(input.name).gguf"
+        try publish(draft, as: path, digest: after.digest)
+        let model = RegisteredModel(
+            name: input.name, digest: after.digest, architecture: made.architecture.rawValue,
+            contextLength: made.configuration.contextLength, uri: path, bytes: after.bytes)
+        return Made(model: model, report: report(model, before, after))
+    }
+
+    private func report(_ model: RegisteredModel, _ before: ModelMeasurement, _ after: ModelMeasurement) -> JSONValue {
+        [
+            "name": .string(model.name), "to": .string(input.target.rawValue), "path": .string(model.uri),
+            "digest": .string(after.digest), "parent": .string(parent.name), "parent_digest": .string(before.digest),
+            "before": before.json, "after": after.json,
+        ]
+    }
+
+    /// Gives the file its name, which must be free, or that of the same bytes: an attempt whose end was not stored.
+    private func publish(_ draft: String, as path: String, digest: String) throws {
+        guard taken == nil || taken == digest else {
+            throw InputError(field: "input.name", reason: "\"\(input.name)\" is registered for another file")
+        }
+        if link(draft, path) == 0 { return syncFolder() }
+        guard errno == EEXIST else {
+            throw ModelError.unwritable(path: path, reason: String(cString: strerror(errno)))
+        }
+        guard try ModelDigest.ofFile(MappedFile(path)) == digest else {
+            throw InputError(field: "input.name", reason: "\(path) exists and is another file")
+        }
+    }
+
+    /// So that the name outlives a power cut, too.
+    private func syncFolder() {
+        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        fsync(descriptor)
+        close(descriptor)
+    }
+}
