@@ -17,6 +17,8 @@ struct PrefixBench: AsyncParsableCommand {
     var requests = 1000
     @Option(help: "Tokens of the preamble.")
     var preamble = 512
+    @Option(help: "Different preambles, in turn.")
+    var preambles = 1
     @Option(help: "Tokens of each prompt after the preamble.")
     var prompt = 16
     @Option(help: "Tokens to generate for each prompt.")
@@ -29,6 +31,7 @@ struct PrefixBench: AsyncParsableCommand {
         guard (1...1_000_000).contains(requests), (1...4096).contains(batch) else {
             throw ValidationError("--requests must be 1 to 1000000, --batch 1 to 4096")
         }
+        guard (1...requests).contains(preambles) else { throw ValidationError("--preambles must be 1 to --requests") }
         guard (16...100_000).contains(preamble), (1...10_000).contains(prompt), (1...10_000).contains(generate) else {
             throw ValidationError("--preamble must be 16 or more, --prompt and --generate 1 or more")
         }
@@ -46,7 +49,8 @@ struct PrefixBench: AsyncParsableCommand {
         bench.show(
             [
                 "model": .string(options.model), "requests": .integer(Int64(requests)),
-                "preamble": .integer(Int64(preamble)), "prompt": .integer(Int64(prompt)),
+                "preamble": .integer(Int64(preamble)), "preambles": .integer(Int64(preambles)),
+                "prompt": .integer(Int64(prompt)),
                 "generate": .integer(Int64(generate)), "batch": .integer(Int64(batch)),
                 "threads": .integer(Int64(options.threads)), "shared_seconds": .number(shared.seconds),
                 "apart_seconds": .number(apart.seconds), "shared_prefill_tokens": .integer(Int64(shared.prefill)),
@@ -69,7 +73,7 @@ struct PrefixBench: AsyncParsableCommand {
         let ordinary = model.vocabularySize - 1000
         for request in 0..<requests {
             let tokens = (0..<preamble + prompt).map { position in
-                let owner = isShared && position < preamble ? 0 : request + 1
+                let owner = isShared && position < preamble ? requests + request % preambles : request
                 return Int32((position * 7919 + owner * 104_729 + 1000) % ordinary) + 500
             }
             try engine.submit(

@@ -75,7 +75,7 @@ import Testing
             addSpecialTokens: true)
         let requests: [any EngineRequest] = (0..<200).map { id in
             var request = GenerationRequest.random(
-                id: UInt64(id), vocabulary: model.vocabularySize, longestPrompt: 40, longestOutput: 40, &random)
+                id: UInt64(id), vocabulary: model.vocabularySize, longestPrompt: 40, longestOutput: 30, &random)
             if random.chance(0.3) { request.parameters.temperature = 0 }
             if random.chance(0.6) {
                 request.prompt =
@@ -86,7 +86,7 @@ import Testing
                 id: UInt64(id), tokens: request.prompt, firstScored: random.int(1...request.prompt.count - 1),
                 alternatives: random.int(0...3))
         }
-        let (_, total) = try checkInvariance(model, requests, rounds: 4, slots: 1...64, blocks: 12...30, &random)
+        let (_, total) = try checkInvariance(model, requests, rounds: 3, slots: 1...64, blocks: 12...24, &random)
         #expect(total.preemptions > 0 && total.cachedTokens > 0 && total.acceptedTokens > 0)
     }
 

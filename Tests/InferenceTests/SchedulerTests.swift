@@ -95,6 +95,49 @@ import Testing
     }
 }
 
+extension SchedulerTests {
+    /// Starts requests one after another in one slot; `beginning`: the first 32 of their 33 tokens.
+    private func starts(
+        _ requests: [(id: UInt64, priority: Int, beginning: Int32)], blocks: Int = 6
+    ) -> [UInt64] {
+        var scheduler = Scheduler(slots: 1, tokenBudget: 64, blocks: blocks)
+        var plan = StepPlan(slots: 1)
+        for request in requests {
+            let tokens = Array(repeating: request.beginning, count: 33)
+            scheduler.enqueue(
+                request: request.id, priority: request.priority, known: 33,
+                tokenBlocks: TokenBlock.blocks(of: tokens, count: 33), longest: 33)
+        }
+        var started: [UInt64] = []
+        while !scheduler.isIdle {
+            scheduler.plan(into: &plan)
+            started += plan.admitted.map(\.request)
+            scheduler.finishStep(plan)
+            scheduler.finish(slot: 0)
+        }
+        return started
+    }
+
+    @Test func thoseOnOneBeginningStartTogether() {
+        #expect(starts([(1, 0, 7), (2, 0, 8), (3, 0, 7), (4, 0, 8), (5, 0, 7)]) == [1, 3, 5, 2, 4])
+        #expect(starts([(1, 0, 7), (2, 0, 8), (3, 0, 9)]) == [1, 2, 3], "in order where nothing is shared")
+        #expect(starts([(1, 1, 7), (2, 1, 8), (3, 0, 7)]) == [1, 2, 3], "priorities first")
+    }
+
+    @Test func nobodyIsPassedByForEver() {
+        let others = (2...100 as ClosedRange<UInt64>).map { (id: $0, priority: 0, beginning: Int32(7)) }
+        let started = starts([(0, 0, 7), (1, 0, 8)] + others)
+        #expect(started.firstIndex(of: 1) == 1 + Scheduler.patience)
+        let far = (0..<40).map { id -> (id: UInt64, priority: Int, beginning: Int32) in
+            (id: UInt64(id), priority: 0, beginning: id == 30 ? 1 : Int32(id + 1))
+        }
+        // The 30th comes into sight when the 15th is the first.
+        var order = (0..<40 as Range<UInt64>).map { $0 }
+        order.insert(order.remove(at: 30), at: 15)
+        #expect(starts(far, blocks: 200) == order)
+    }
+}
+
 /// A simulated engine around a scheduler. `run` returns what was wrong, if anything was.
 struct SchedulerLoad {
     struct Request {
@@ -159,6 +202,7 @@ struct SchedulerLoad {
         let byID = Dictionary(uniqueKeysWithValues: requests.map { ($0.id, $0) })
         var plan = StepPlan(slots: slots)
         var started: Set<UInt64> = []
+        var passedBy: [UInt64: Int] = [:]
         var arrived: [UInt64] = []
         // Each step computes something; pre-emption may repeat work, but an older sequence advances each time.
         let bound = 200 + requests.reduce(0) { $0 + $1.prompt + $1.output } * (requests.count + 1)
@@ -197,7 +241,13 @@ struct SchedulerLoad {
                 let earlier = arrived.prefix { $0 != move.request }.filter {
                     byID[$0]!.priority >= byID[move.request]!.priority && !started.contains($0) && !done.contains($0)
                 }
-                if !earlier.isEmpty { return "\(move.request) overtook \(earlier)" }
+                for other in earlier { passedBy[other, default: 0] += 1 }
+                let isUnfair =
+                    earlier.count >= Scheduler.window
+                    || earlier.contains {
+                        byID[$0]!.priority > byID[move.request]!.priority || passedBy[$0]! > Scheduler.patience
+                    }
+                if isUnfair { return "\(move.request) overtook \(earlier)" }
                 started.insert(move.request)
             }
             if plan.items.isEmpty {

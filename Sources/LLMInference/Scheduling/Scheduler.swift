@@ -1,7 +1,9 @@
 // Decides what each step computes. A pure value: events in, plan out; it knows neither tokens nor models.
 
 /// Policy:
-/// - Order is priority (higher first), then arrival. Nothing overtakes in this order, neither to a slot nor to a block;
+/// - Order is priority (higher first), then arrival. Nothing overtakes in this order, neither to a slot nor to a block, with
+///   one exception: of the first `window` of one priority that wait, the one starts next of which most blocks are there. So
+///   sequences on one beginning run together and it stays in the cache. Nobody is passed by more than `patience` times, so
 ///   within one priority nobody starves. A steady flow of higher priority does hold back lower ones, as asked.
 /// - A step first takes every sequence with a single row to compute (decoding), then fills the token budget with chunks
 ///   of the others (prompts), in order. The budget is at least the number of slots, so both always advance.
@@ -31,6 +33,8 @@ package struct Scheduler: Sendable {
         /// Tokens whose keys and values were there when it first started.
         package fileprivate(set) var cached = 0
         fileprivate var wasPreempted = false
+        /// Sequences behind it that started before it.
+        fileprivate var passedBy = 0
 
         package var pending: Int { known - computed }
         /// Rows that have their blocks.
@@ -42,6 +46,9 @@ package struct Scheduler: Sendable {
             priority != other.priority ? priority > other.priority : arrival < other.arrival
         }
     }
+
+    package static let window = 16
+    package static let patience = 32
 
     package let tokenBudget: Int
     package private(set) var pool: BlockPool
@@ -172,10 +179,11 @@ package struct Scheduler: Sendable {
     }
 
     private mutating func admitNext(_ plan: inout StepPlan) -> Int? {
-        guard let next = queue.last, let slot = freeSlotNumbers.last else { return nil }
-        let needed = missingBlocks(next)
+        guard let slot = freeSlotNumbers.last, let next = nextInQueue() else { return nil }
+        let needed = missingBlocks(queue[next])
         guard order.isEmpty || pool.availableCount - needed >= order.count else { return nil }
-        var sequence = queue.removeLast()
+        var sequence = queue.remove(at: next)
+        for index in next..<queue.count { queue[index].passedBy += 1 }
         queuedBlocks -= TokenBlock.count(forTokens: sequence.known)
         sequence.table = BlockTable(reservingTokens: sequence.longest)
         sequence.tokenBlocks.reserveCapacity(sequence.longest / TokenBlock.size + 1)
@@ -203,6 +211,20 @@ package struct Scheduler: Sendable {
         let rows = min(count, slots[slot]!.table.capacity - slots[slot]!.known, tokenBudget - plan.rows)
         plan.addDrafts(rows, at: index)
         return rows
+    }
+
+    /// Place in the queue of the sequence that starts next.
+    private func nextInQueue() -> Int? {
+        guard let first = queue.last else { return nil }
+        let end = queue.count - 1
+        if end == 0 || first.passedBy >= Self.patience { return end }
+        var best = (place: end, shared: sharedBlocks(first))
+        for place in stride(from: end - 1, through: max(0, queue.count - Self.window), by: -1) {
+            if queue[place].priority != first.priority { break }
+            let shared = sharedBlocks(queue[place])
+            if shared > best.shared { best = (place, shared) }
+        }
+        return best.place
     }
 
     // MARK: Blocks
@@ -247,6 +269,19 @@ package struct Scheduler: Sendable {
             else { return }
         }
         pool.markReady(block)
+    }
+
+    /// Blocks of its beginning that are there or being computed.
+    private func sharedBlocks(_ sequence: Sequence) -> Int {
+        var parent: Int32 = -1
+        for index in 0..<sequence.shareable {
+            switch pool.match(sequence.tokenBlocks[index], after: parent) {
+            case .none: return index
+            case .pending: return index + 1
+            case .ready(let block): parent = block
+            }
+        }
+        return sequence.shareable
     }
 
     /// Blocks that the pool would lose to a waiting sequence now.
