@@ -90,7 +90,7 @@ package struct QuantizedCopy: Sendable {
             }
             count = rows.rows * rowBytes
         }
-        rows.forget()
+        rows.forget(0..<rows.rows)
         let row = broken.load(ordering: .relaxed)
         guard row == .max else {
             throw .invalidFile(

@@ -32,8 +32,14 @@ package struct SourceTensor: Sendable {
     /// Bytes in the file.
     package var byteCount: Int { rows * encoding.rowBytes(columns)! }
 
-    /// Says that the tensor is not read again soon.
-    func forget() { file.forget(offset..<offset + byteCount) }
+    /// Says that these rows are not read again soon.
+    func forget(_ rows: Range<Int>) {
+        let rowBytes = encoding.rowBytes(columns)!
+        // Each row of a transposed tensor is all over it.
+        let whole = quirk == .transposed
+        if whole && rows.upperBound < self.rows { return }
+        file.forget(offset + (whole ? 0 : rows.lowerBound * rowBytes)..<offset + rows.upperBound * rowBytes)
+    }
 
     /// Decodes row `row` into the first `columns` elements of `target`.
     package func copyRow(_ row: Int, to target: UnsafeMutableBufferPointer<Float>) {

@@ -55,7 +55,6 @@ struct WeightLoader {
         } catch {
             throw .unsupported(path: source.path, field: "tensor \"\(tensor.name)\"", reason: "\(error)")
         }
-        tensor.forget()
         if let row = packed.brokenRow { throw notFinite(tensor, row: row) }
         return packed.matrix
     }
@@ -127,11 +126,13 @@ struct WeightLoader {
         withUnsafeMutablePointer(to: &builder) { builder in
             // Whole panels for each part: rows of a panel share cache lines.
             let panels = (tensor.rows + 15) / 16
-            let parts = min(panels, team.count * 8)
+            // Small ones: what stays of the file in memory meanwhile is of no account.
+            let parts = min(panels, max(team.count * 8, tensor.byteCount >> 21), 1 << 14)
             team.run(parts: parts) { part, _ in
                 let scratch = RowScratch(columns: tensor.columns)
                 let rows = panels * part / parts * 16..<min(tensor.rows, panels * (part + 1) / parts * 16)
                 for row in rows where !setRow(row, builder, scratch) { broken.min(row, ordering: .relaxed) }
+                tensor.forget(rows)
             }
         }
         let row = broken.load(ordering: .relaxed)

@@ -28,13 +28,11 @@ struct LoadBench: AsyncParsableCommand {
         var watch = StopWatch()
         let source = try options.open()
         let opened = watch.lap()
-        if !withoutDigest { _ = try source.digest }
-        let digested = watch.lap()
-        let tokenizer = try source.tokenizer()
-        let vocabulary = watch.lap()
         let team = ThreadTeam(threads: options.threads)
-        let model = try LanguageModel(source, precision: options.precision, team: team)
-        let packed = watch.lap()
+        let loaded = try LoadedModel(
+            source, precision: options.precision, team: team, digest: withoutDigest ? .unknown : .any)
+        let (model, tokenizer, times) = (loaded.model, loaded.tokenizer, loaded.times)
+        let read = watch.lap()
         let served = ServedModel(model, tokenizer: tokenizer, cachePrecision: options.cache)
         let blocks = cacheTokens / KVLayout.blockSize
         let engine = try Engine(
@@ -51,12 +49,13 @@ struct LoadBench: AsyncParsableCommand {
         let resident = Machine.residentMemory
         // What is left when the packed weights and the whole cache, touched or not, are taken away.
         let rest = resident - weights - cache
-        let total = opened + digested + vocabulary + packed + answered
+        let total = opened + read + answered
         bench.show(
             [
                 "model": .string(options.model), "threads": .integer(Int64(options.threads)),
-                "open_seconds": .number(opened), "digest_seconds": .number(digested),
-                "tokenizer_seconds": .number(vocabulary), "pack_seconds": .number(packed),
+                "open_seconds": .number(opened), "read_seconds": .number(read),
+                "digest_seconds": .number(times.digest), "tokenizer_seconds": .number(times.tokenizer),
+                "pack_seconds": .number(times.packing),
                 "first_token_seconds": .number(answered), "load_seconds": .number(total),
                 "resident_memory_bytes": .integer(resident), "resident_memory_before_bytes": .integer(before),
                 "weight_bytes": .integer(weights), "cache_bytes": .integer(cache),
@@ -66,9 +65,11 @@ struct LoadBench: AsyncParsableCommand {
             ],
             text: String(
                 format: """
-                    open %.3f s, digest %.3f s, tokenizer %.3f s, weights %.3f s, first token %.3f s: %.3f s in all
+                    open %.3f s, read %.3f s (weights %.3f s; meanwhile tokenizer %.3f s, digest %.3f s), \
+                    first token %.3f s: %.3f s in all
                     resident %.0f MB, peak %.0f MB; weights %.0f MB, cache %.0f MB (when all of it is used)
-                    """, opened, digested, vocabulary, packed, answered, total, megabytes(resident),
+                    """, opened, read, times.packing, times.tokenizer, times.digest, answered, total,
+                megabytes(resident),
                 megabytes(Machine.peakMemory), megabytes(weights), megabytes(cache)))
     }
 

@@ -161,14 +161,8 @@ package actor ServedModels {
     private nonisolated func read(_ registered: RegisteredModel) throws(ModelError) -> ResidentModel {
         let start = Date()
         let source = try openModel(registered.uri)
-        let digest = try source.digest
-        guard digest == registered.digest else {
-            throw .invalidFile(
-                path: registered.uri, field: "SHA-256", reason: "\(digest), registered is \(registered.digest)")
-        }
-        let tokenizer = try source.tokenizer()
         let team = ThreadTeam(threads: limits.threads)
-        let model = try LanguageModel(source, precision: .served, team: team)
+        let loaded = try LoadedModel(source, precision: .served, team: team, digest: .equal(registered.digest))
         let template: ChatTemplate?
         do throws(TemplateError) {
             template = try source.chatTemplate.map { source throws(TemplateError) in try ChatTemplate(source) }
@@ -178,7 +172,8 @@ package actor ServedModels {
         let engine: EngineThread
         do throws(EngineError) {
             engine = try EngineThread(
-                model: ServedModel(model, tokenizer: tokenizer, cachePrecision: limits.cachePrecision),
+                model: ServedModel(
+                    loaded.model, tokenizer: loaded.tokenizer, cachePrecision: limits.cachePrecision),
                 limits: EngineLimits(
                     maximumSequences: limits.sequences, tokenBudget: max(limits.tokenBudget, limits.sequences),
                     cacheBlocks: max(1, limits.cacheTokens / KVLayout.blockSize),
@@ -190,8 +185,8 @@ package actor ServedModels {
         let seconds = Date().timeIntervalSince(start)
         logger.info("model \(registered.name) loaded in \(String(format: "%.1f", seconds)) s")
         return ResidentModel(
-            name: registered.name, digest: digest + limits.digestSuffix, configuration: model.configuration,
-            tokenizer: tokenizer,
+            name: registered.name, digest: loaded.digest + limits.digestSuffix,
+            configuration: loaded.model.configuration, tokenizer: loaded.tokenizer,
             chatTemplate: template, engine: engine)
     }
 }
