@@ -58,6 +58,9 @@ import Testing
             let handler = QuantizeHandler(folder: folder, threads: 2, store: registry) { [Self.name] }
             #expect(await handler.demand() == Demand(jobs: 1, models: [Self.name]))
             let text = String(repeating: "The mill turns as long as the race brings water. ", count: 12)
+            // What a killed attempt of the same job left.
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            try Data([1]).write(to: URL(filePath: "\(folder)/.\(Self.name)-int8.7-3.gguf"))
             handler.willRun()
             #expect(await handler.demand().jobs == 0)
             let outcome = await handler.run(lease(["to": "int8", "text": .string(text)]), progress: shares)

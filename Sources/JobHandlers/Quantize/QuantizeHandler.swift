@@ -51,7 +51,7 @@ package final class QuantizeHandler: JobHandler {
             let taken = try await store.model(input.name)
             let job = QuantizeRun(
                 input: input, parent: parent, taken: taken?.digest, folder: folder, threads: threads,
-                mark: "\(lease.id)-\(lease.runToken)")
+                job: lease.id, runToken: lease.runToken)
             let made = try await Self.onThread { goOn in
                 try job.run(goOn: goOn) { progress.report(["done": .number($0)]) }
             }

@@ -2,6 +2,7 @@
 import Foundation
 import Glibc
 import JSON
+import JobModel
 import JobStorage
 import LLMKernels
 import LLMModels
@@ -13,8 +14,8 @@ struct QuantizeRun: Sendable {
     let taken: String?
     let folder: String
     let threads: Int
-    /// Tells this attempt's file from that of any other.
-    let mark: String
+    let job: JobID
+    let runToken: RunToken
 
     struct Made: Sendable {
         let model: RegisteredModel
@@ -38,7 +39,8 @@ struct QuantizeRun: Sendable {
                 path: parent.uri, field: "SHA-256", reason: "\(before.digest), registered is \(parent.digest)")
         }
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        let draft = "\(folder)/.\(input.name).\(mark).gguf"
+        removeDrafts()
+        let draft = "\(folder)/\(drafts)\(runToken).gguf"
         defer { unlink(draft) }
         try copy.write(to: draft, team: team) { share in
             progress(0.3 + 0.3 * share)
@@ -55,6 +57,15 @@ struct QuantizeRun: Sendable {
             name: input.name, digest: after.digest, architecture: made.architecture.rawValue,
             contextLength: made.configuration.contextLength, uri: path, bytes: after.bytes)
         return Made(model: model, report: report(model, before, after))
+    }
+
+    /// How the files of this job's attempts begin until they get their name.
+    private var drafts: String { ".\(input.name).\(job)-" }
+
+    /// What earlier attempts left that were killed. One that still runs has lost its lease, and can only fail.
+    private func removeDrafts() {
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        for file in files where file.hasPrefix(drafts) { unlink("\(folder)/\(file)") }
     }
 
     private func report(_ model: RegisteredModel, _ before: ModelMeasurement, _ after: ModelMeasurement) -> JSONValue {
