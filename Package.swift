@@ -122,9 +122,13 @@ let package = Package(
             swiftSettings: strict),
         tests("TokenizersTests", ["LLMTokenizers", "TokenizerGoldens", "JSON"], resources: [.copy("Goldens")]),
         tests("PromptsTests", ["LLMPrompts", "JSON"], resources: [.copy("Goldens")]),
+        .target(
+            name: "ModelFuzz", dependencies: ["LLMModels", "LLMTokenizers", "LLMKernels"], path: "Tests/ModelFuzz",
+            swiftSettings: strict),
+        program("fuzz-models", path: "Tests/FuzzModels", ["ModelFuzz"]),
         tests(
             "ModelsTests",
-            ["LLMModels", "LLMTokenizers", "LLMKernels", "TokenizerGoldens", "JSON", "AllocationCounter"],
+            ["LLMModels", "LLMTokenizers", "LLMKernels", "TokenizerGoldens", "ModelFuzz", "JSON", "AllocationCounter"],
             resources: [.copy("Goldens")]),
         tests(
             "ConstraintsTests", ["LLMConstraints", "LLMModels", "LLMTokenizers", "JSON"], resources: [.copy("Goldens")]),
