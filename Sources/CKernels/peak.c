@@ -22,6 +22,8 @@ double ck_peak(ck_level level, int32_t integer, int64_t rounds) {
 uint64_t ck_read_memory(const uint64_t *words, int64_t count) {
     uint64_t sums[8] = {0};
     for (int64_t i = 0; i + 8 <= count; i += 8) {
+        // As the kernels do: the hardware's own prefetch alone reaches half of what memory gives.
+        __builtin_prefetch(words + i + 256);
         CK_UNROLL for (int c = 0; c < 8; c++) { sums[c] += words[i + c]; }
     }
     return sums[0] + sums[1] + sums[2] + sums[3] + sums[4] + sums[5] + sums[6] + sums[7];

@@ -24,9 +24,12 @@ package enum MachinePeak {
         return best
     }
 
-    /// Bytes per second that the team reads from memory, front to back, out of much more than any cache holds.
-    package static func bytesPerSecond(team: ThreadTeam, trials: Int = 5) -> Double {
-        let words = 1 << 25
+    /// Bytes per second that the team reads of `bytes`, again and again from front to back: as a model of that size is
+    /// read, from memory or from a cache that holds it.
+    package static func bytesPerSecond(of bytes: Int, team: ThreadTeam, trials: Int = 5) -> Double {
+        let words = max(1, bytes / 512) * 64
+        // At least some milliseconds.
+        let repeats = max(1, (1 << 24) / words)
         let memory = AlignedBuffer<UInt64>(count: words)
         // Pages that were never written are all the same one.
         memory.elements.update(repeating: 1)
@@ -36,9 +39,11 @@ package enum MachinePeak {
             let start = ContinuousClock.now
             team.run(parts: team.count) { part, _ in
                 let own = share(words, step: 8, part: part, of: team.count)
-                sums.base[8 * part] &+= ck_read_memory(memory.base + own.lowerBound, Int64(own.count))
+                for _ in 0..<repeats {
+                    sums.base[8 * part] &+= ck_read_memory(memory.base + own.lowerBound, Int64(own.count))
+                }
             }
-            best = max(best, Double(8 * words) / ((ContinuousClock.now - start) / .seconds(1)))
+            best = max(best, Double(8 * words * repeats) / ((ContinuousClock.now - start) / .seconds(1)))
         }
         precondition(sums.elements.reduce(0, &+) > 0)
         return best

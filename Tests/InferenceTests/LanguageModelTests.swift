@@ -60,7 +60,7 @@ import Testing
         }
     }
 
-    /// 200 requests of all sorts, alone and then in engines of 1 to 64 slots: greedy and sampled, on common beginnings and
+    /// 200 requests of all sorts, alone and then in engines of 4 to 64 slots: greedy and sampled, on common beginnings and
     /// without, in chunks of any size, pre-empted, with guesses and without, on one to three threads, with keys and values
     /// of 16 and of 8 bits.
     @Test(arguments: [KVPrecision.float16, .int8])
@@ -75,8 +75,14 @@ import Testing
             addSpecialTokens: true)
         let requests: [any EngineRequest] = (0..<200).map { id in
             var request = GenerationRequest.random(
-                id: UInt64(id), vocabulary: model.vocabularySize, longestPrompt: 40, longestOutput: 30, &random)
+                id: UInt64(id), vocabulary: model.vocabularySize, longestPrompt: 40, longestOutput: 20, &random)
             if random.chance(0.3) { request.parameters.temperature = 0 }
+            // Several that outgrow the blocks they began with, so that some lose them.
+            if id % 10 == 0 {
+                request.parameters.maximumTokens = 60
+                request.parameters.ignoreEndOfText = true
+                (request.parameters.stop, request.parameters.stopTokens) = ([], [])
+            }
             if random.chance(0.6) {
                 request.prompt =
                     Array(text.prefix(random.pick([16, 70, 100]))) + request.prompt.prefix(random.int(0...20))
@@ -86,8 +92,8 @@ import Testing
                 id: UInt64(id), tokens: request.prompt, firstScored: random.int(1...request.prompt.count - 1),
                 alternatives: random.int(0...3))
         }
-        let (_, total) = try checkInvariance(model, requests, rounds: 3, slots: 1...64, blocks: 12...24, &random)
-        #expect(total.preemptions > 0 && total.cachedTokens > 0 && total.acceptedTokens > 0)
+        let (_, total) = try checkInvariance(model, requests, rounds: 2, slots: 4...64, blocks: 12...16, &random)
+        #expect(total.preemptions > 0 && total.cachedTokens > 0, "seed \(random.seed)")
     }
 
     @Test func smolLM2KnowsTheCapitalOfFrance() throws {
