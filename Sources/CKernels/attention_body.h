@@ -4,7 +4,7 @@
 // r·heads + g. Which queries are computed together, and how many blocks at once, never changes a sum.
 #include "lanes_math.h"
 
-enum { CK(span_blocks) = 4, CK(span_tokens) = 4 * ck_token_block };
+enum { CK(span_tokens) = ck_attention_span, CK(span_blocks) = ck_attention_span / ck_token_block };
 
 /// The tokens of a span that a query sees: [begin, end) within 0...64.
 typedef struct {

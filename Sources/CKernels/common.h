@@ -57,6 +57,23 @@ CK_INLINE uint16_t ck_float_to_bfloat(float x) {
     return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
 }
 
+/// Symmetric int8: q = ck_rounded(x · inverse), x ≈ q · scale.
+typedef struct {
+    float scale, inverse;
+    int32_t is_plain;  // else every q is 0: all but zero, or with NaN or infinity among them, which makes the scale NaN
+} ck_int8_scale;
+
+/// `largest`: the bits of the largest |x|, which order like the numbers, NaN above infinity.
+CK_INLINE ck_int8_scale ck_scale_of(int32_t largest) {
+    const float maximum = ck_from_bits((uint32_t)largest);
+    const int32_t is_finite = largest < 0x7f800000, is_zero = maximum < 0x1p-100f;
+    const float scale = !is_finite ? NAN : is_zero ? 0 : maximum / 127.0f;
+    return (ck_int8_scale){scale, 127.0f / maximum, is_finite && !is_zero};
+}
+
+/// To the nearest even integer, |x| below 2^22: adding 1.5·2^23 rounds and leaves it in the low bits.
+CK_INLINE int32_t ck_rounded(float x) { return (int32_t)ck_bits(x + 12582912.0f) - 0x4b400000; }
+
 /// The height of the next tile when `rows` are left: as few tiles as `tallest` allows, all about equally high.
 CK_INLINE int64_t ck_tile_height(int64_t rows, int64_t tallest) {
     const int64_t tiles = (rows + tallest - 1) / tallest;

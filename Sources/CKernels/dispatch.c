@@ -91,6 +91,6 @@ ck_selection ck_selection_state(void) {
 }
 
 int64_t ck_attention_scratch(int64_t queries, int32_t head_size) {
-    // A span of 64 keys and values, and for each query its state, maximum and sum.
-    return 2 * 64 * (int64_t)head_size + queries * ((head_size + 15) / 16 * 16 + 2);
+    // A span of keys and values, and for each query its state, maximum and sum.
+    return 2 * ck_attention_span * (int64_t)head_size + queries * ((head_size + 15) / 16 * 16 + 2);
 }

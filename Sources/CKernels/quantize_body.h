@@ -10,28 +10,24 @@ void CK(ck_quantize_rows)(const float *x, int64_t x_stride, int64_t row_begin, i
             const int64_t at = place.first + b * place.rows;
             const float *block = x + m * x_stride + b * ck_block;
             int8_t *values = out->values + at * ck_block;
-            int32_t largest = 0;  // the bits of |x| order like the numbers, NaN above infinity
+            int32_t largest = 0;
             for (int i = 0; i < ck_block; i++) {
                 const int32_t size = (int32_t)(ck_bits(block[i]) & 0x7fffffff);
                 largest = size > largest ? size : largest;
             }
-            const float maximum = ck_from_bits((uint32_t)largest);
-            const int finite = largest < 0x7f800000;
-            const float scale = !finite ? NAN : maximum < 0x1p-100f ? 0 : maximum / 127.0f;
+            const ck_int8_scale scale = ck_scale_of(largest);
             int32_t sum = 0;
-            if (finite && scale != 0) {
-                const float inverse = 127.0f / maximum;
+            if (scale.is_plain) {
                 for (int i = 0; i < ck_block; i++) {
-                    // Adding 1.5·2^23 rounds to the nearest even integer and leaves it in the low bits.
-                    const int32_t q = (int32_t)ck_bits(block[i] * inverse + 12582912.0f) - 0x4b400000;
+                    const int32_t q = ck_rounded(block[i] * scale.inverse);
                     values[i] = (int8_t)q;
                     sum += q;
                 }
             } else {
                 memset(values, 0, ck_block);
             }
-            out->scales[at] = scale;
-            out->sums[at] = scale * (float)sum;
+            out->scales[at] = scale.scale;
+            out->sums[at] = scale.scale * (float)sum;
             out->offsets[at] = -128 * sum;
         }
     }

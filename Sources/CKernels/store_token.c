@@ -14,22 +14,18 @@ int64_t ck_kv_head_bytes(int32_t head_size, ck_kv_precision precision) {
 /// n elements of x to base[i · stride], and their scale to where the part ends.
 static void store_int8(uint8_t *part, int64_t part_bytes, int64_t first, int64_t stride, int32_t slot, const float *x,
                        int32_t n) {
-    uint32_t largest = 0;  // the bits of |x| order like the numbers, NaN above infinity
+    int32_t largest = 0;
     for (int32_t i = 0; i < n; i++) {
-        const uint32_t size = ck_bits(x[i]) & 0x7fffffff;
+        const int32_t size = (int32_t)(ck_bits(x[i]) & 0x7fffffff);
         largest = size > largest ? size : largest;
     }
-    const float maximum = ck_from_bits(largest);
-    const int is_finite = largest < 0x7f800000, is_zero = maximum < 0x1p-100f;
-    const float inverse = !is_finite || is_zero ? 0 : 127.0f / maximum;
+    const ck_int8_scale scale = ck_scale_of(largest);
     int8_t *values = (int8_t *)part + first;
     for (int32_t i = 0; i < n; i++) {
-        // Adding 1.5·2^23 rounds to the nearest even integer and leaves it in the low bits.
-        const float rounded = inverse == 0 ? 12582912.0f : x[i] * inverse + 12582912.0f;
-        values[i * stride] = (int8_t)((int32_t)ck_bits(rounded) - 0x4b400000);
+        values[i * stride] = scale.is_plain ? (int8_t)ck_rounded(x[i] * scale.inverse) : 0;
     }
     float *scales = (float *)(part + part_bytes) - ck_token_block;
-    scales[slot] = !is_finite ? NAN : is_zero ? 0 : maximum / 127.0f;
+    scales[slot] = scale.scale;
 }
 
 void ck_store_token(uint8_t *block, int32_t kv_heads, int32_t head_size, ck_kv_precision precision, int32_t slot,

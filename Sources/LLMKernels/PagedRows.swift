@@ -5,8 +5,6 @@ import CKernels
 package final class PagedRows {
     /// Rows that are computed together, so that they share the loads of a block. Never changes a result.
     static let tile = 8
-    /// Tokens of which attention merges the scores at once.
-    private static let span = 64
     /// How far ahead rows are looked for that begin with the same blocks.
     private static let lookAhead = 64
 
@@ -100,7 +98,7 @@ package final class PagedRows {
         let count = min(Int(starts[first + 1]) - one, Int(starts[second + 1]) - other)
         var same = 0
         while same < count && blocks[one + same] == blocks[other + same] { same += 1 }
-        return same * KVLayout.blockSize / Self.span
+        return same * KVLayout.blockSize / Int(ck_attention_span)
     }
 
     /// The block that holds the row's token, and the token's place in it.

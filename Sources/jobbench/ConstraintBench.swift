@@ -41,11 +41,8 @@ struct ConstraintBench: AsyncParsableCommand {
     }
 
     func run() throws {
-        let source = try options.open()
         let team = ThreadTeam(threads: options.threads)
-        let tokenizer = try source.tokenizer()
-        let model = try LanguageModel(source, precision: options.precision, team: team)
-        let served = ServedModel(model, tokenizer: tokenizer)
+        let (served, tokenizer) = try options.load(team)
         let vocabulary = Vocabulary(tokenizer, size: served.vocabularySize)
         let prompt = tokenizer.encode(Self.prompt, addSpecialTokens: true)
         for (name, schema) in Self.schemas {

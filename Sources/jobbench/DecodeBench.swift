@@ -30,17 +30,9 @@ struct DecodeBench: AsyncParsableCommand {
     }
 
     func run() throws {
-        let sizes = try batch.split(separator: ",").map { text in
-            guard let size = Int(text), (1...4096).contains(size) else {
-                throw ValidationError("--batch: \(text) is no size")
-            }
-            return size
-        }
-        let source = try options.open()
+        let sizes = try numbers(batch, of: "--batch", in: 1...4096)
         let team = ThreadTeam(threads: options.threads)
-        let tokenizer = try source.tokenizer()
-        let model = try LanguageModel(source, precision: options.precision, team: team)
-        let served = ServedModel(model, tokenizer: tokenizer, cachePrecision: options.cache)
+        let (served, _) = try options.load(team)
         for size in sizes { try measure(served, size, team) }
     }
 
@@ -53,12 +45,9 @@ struct DecodeBench: AsyncParsableCommand {
                 draftRows: drafts), team: team)
         var parameters = SamplingParameters(maximumTokens: generate, ignoreEndOfText: true)
         parameters.temperature = 0
-        let ordinary = Int32(model.vocabularySize)
         for sequence in 0..<size {
             // Every prompt is different: nothing may be shared between them.
-            let tokens = (0..<prompt).map {
-                Int32(($0 * 7919 + sequence * 104_729 + 1000) % Int(ordinary - 1000)) + 500
-            }
+            let tokens = (0..<prompt).map { model.token($0, of: sequence) }
             try engine.submit(GenerationRequest(id: UInt64(sequence), prompt: tokens, parameters: parameters))
         }
         var begun = 0

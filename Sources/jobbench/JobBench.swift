@@ -2,9 +2,7 @@
 import ArgumentParser
 import Foundation
 import JSON
-import JobSettings
 import LLMKernels
-import LLMModels
 
 @main
 struct JobBench: AsyncParsableCommand {
@@ -33,30 +31,6 @@ struct BenchOptions: ParsableArguments {
         print(JSONValue.object(.init(all, uniquingKeysWith: { first, _ in first })).text())
         fflush(nil)
     }
-}
-
-extension KVPrecision: ExpressibleByArgument {}
-
-struct ModelOptions: ParsableArguments {
-    @Option(help: "A registered name's file in MILLRACE_HOME, or a path to a GGUF file or Hugging Face folder.")
-    var model: String
-    @Option(help: "Compute threads (default: the cores).")
-    var threads = ProcessInfo.processInfo.activeProcessorCount
-    @Flag(help: "All weights in float32, as the reference.")
-    var reference = false
-    @Option(help: "How keys and values are kept: float32, float16 or int8 (default: as a worker does).")
-    var cache: KVPrecision?
-
-    func validate() throws {
-        guard (1...1024).contains(threads) else { throw ValidationError("--threads must be 1 to 1024") }
-    }
-
-    func open() throws -> any ModelSource {
-        let fetched = MillraceHome().models + "/\(model).gguf"
-        return try openModel(FileManager.default.fileExists(atPath: fetched) ? fetched : model)
-    }
-
-    var precision: ComputePrecision { reference ? .reference : .served }
 }
 
 enum Machine {

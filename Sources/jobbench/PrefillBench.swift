@@ -32,11 +32,8 @@ struct PrefillBench: AsyncParsableCommand {
     func run() throws {
         let lengths = try numbers(prompt, of: "--prompt", in: 1...100_000)
         let sizes = try numbers(batch, of: "--batch", in: 1...4096)
-        let source = try options.open()
         let team = ThreadTeam(threads: options.threads)
-        let tokenizer = try source.tokenizer()
-        let model = try LanguageModel(source, precision: options.precision, team: team)
-        let served = ServedModel(model, tokenizer: tokenizer, cachePrecision: options.cache)
+        let (served, _) = try options.load(team)
         _ = try seconds(served, length: 64, size: 1, round: 0, team)
         for length in lengths {
             for size in sizes {
@@ -68,24 +65,11 @@ struct PrefillBench: AsyncParsableCommand {
         var parameters = SamplingParameters(maximumTokens: 1, ignoreEndOfText: true)
         parameters.temperature = 0
         for sequence in 0..<size {
-            let tokens = (0..<length).map {
-                Int32(($0 * 7919 + sequence * 104_729 + round * 1009) % (model.vocabularySize - 1000)) + 500
-            }
+            let tokens = (0..<length).map { model.token($0, of: round * size + sequence) }
             try engine.submit(GenerationRequest(id: UInt64(sequence), prompt: tokens, parameters: parameters))
         }
         let start = ContinuousClock.now
         while engine.hasWork { engine.step { _ in } }
         return (ContinuousClock.now - start) / .seconds(1)
-    }
-}
-
-/// Numbers with commas between.
-func numbers(_ text: String, of option: String, in range: ClosedRange<Int>) throws -> [Int] {
-    try text.split(separator: ",").map { part in
-        guard let number = Int(part), range.contains(number) else {
-            throw ValidationError(
-                "\(option): \(part) is not a number from \(range.lowerBound) to \(range.upperBound)")
-        }
-        return number
     }
 }

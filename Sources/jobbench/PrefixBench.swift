@@ -38,11 +38,8 @@ struct PrefixBench: AsyncParsableCommand {
     }
 
     func run() throws {
-        let source = try options.open()
         let team = ThreadTeam(threads: options.threads)
-        let tokenizer = try source.tokenizer()
-        let model = ServedModel(
-            try LanguageModel(source, precision: options.precision, team: team), tokenizer: tokenizer)
+        let (model, _) = try options.load(team)
         let shared = try measure(model, team, isShared: true)
         let apart = try measure(model, team, isShared: false)
         let ratio = apart.seconds / shared.seconds
@@ -70,11 +67,10 @@ struct PrefixBench: AsyncParsableCommand {
             limits: EngineLimits(
                 maximumSequences: batch, tokenBudget: max(256, batch), cacheBlocks: blocks * batch, draftRows: 0,
                 maximumWaiting: requests), team: team)
-        let ordinary = model.vocabularySize - 1000
         for request in 0..<requests {
             let tokens = (0..<preamble + prompt).map { position in
-                let owner = isShared && position < preamble ? requests + request % preambles : request
-                return Int32((position * 7919 + owner * 104_729 + 1000) % ordinary) + 500
+                model.token(
+                    position, of: isShared && position < preamble ? requests + request % preambles : request)
             }
             try engine.submit(
                 GenerationRequest(

@@ -45,11 +45,7 @@ struct ScoreBench: AsyncParsableCommand {
 
     func run() throws {
         let team = ThreadTeam(threads: options.threads)
-        let source = try options.open()
-        let tokenizer = try source.tokenizer()
-        let model = ServedModel(
-            try LanguageModel(source, precision: options.precision, team: team), tokenizer: tokenizer,
-            cachePrecision: options.cache)
+        let (model, _) = try options.load(team)
         var shared: [Run] = []
         var apart: [Run] = []
         for _ in 0..<rounds {
@@ -87,11 +83,9 @@ struct ScoreBench: AsyncParsableCommand {
             limits: EngineLimits(
                 maximumSequences: batch, tokenBudget: budget, cacheBlocks: blocks * batch,
                 maximumWaiting: questions * choices), team: team)
-        let ordinary = model.vocabularySize - 1000
         func token(_ position: Int, of choice: Int, _ question: Int) -> Int32 {
             // A token near the beginning that is a choice's own keeps all that follows it from being shared.
-            let owner = question * choices + (position < prompt && isShared ? 0 : choice)
-            return Int32((position * 7919 + owner * 104_729 + 1000) % ordinary) + 500
+            model.token(position, of: question * choices + (position < prompt && isShared ? 0 : choice))
         }
         for question in 0..<questions {
             // As a score job does: choices of one token are read together.

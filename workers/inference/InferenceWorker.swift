@@ -18,7 +18,7 @@ struct InferenceWorker: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inference-worker",
         abstract:
-            "Claims generate, score and embed jobs and does them. SIGTERM ends it in order; a second signal ends it at once."
+            "Claims jobs and does them. SIGTERM ends it in order; a second signal ends it at once."
     )
 
     @Option(help: "The pool's profile, a JSON file.")

@@ -31,7 +31,7 @@ typedef enum {
     ck_int4 = 5
 } ck_layout;
 
-enum { ck_panel = 16, ck_block = 32, ck_row_group = 32, ck_token_block = 16 };
+enum { ck_panel = 16, ck_block = 32, ck_row_group = 32, ck_token_block = 16, ck_attention_span = 64 };
 
 typedef struct {
     int64_t rows, columns;
@@ -104,8 +104,8 @@ typedef struct {
 } ck_attention;
 
 /// Rows order[begin], …, order[end - 1] that are computed together: those of a sequence stand together with ascending
-/// positions, and the block lists of all its sequences begin with the same `common_spans` · 4 blocks (read only when there
-/// are several).
+/// positions, and the block lists of all its sequences begin with the blocks of the same `common_spans` spans (read only
+/// when there are several).
 typedef struct {
     int32_t begin, end, common_spans;
 } ck_attention_tile;

@@ -81,12 +81,14 @@ struct ModelMeasurement: Sendable {
     ) throws -> Double {
         let begin = tokenizer.addsBeginOfText ? tokenizer.beginOfText.map { [$0] } ?? [] : []
         let tokens = tokenizer.encode(text, addSpecialTokens: false, parseSpecialTokens: false).prefix(mostTokens)
-        let chunk = min(window, model.configuration.contextLength) - begin.count
+        let windows = TextWindows(
+            tokens: tokens.count, window: min(window, model.configuration.contextLength), stride: nil,
+            hasFirst: !begin.isEmpty
+        ).windows
         var sum = 0.0
         var count = 0
-        for (index, start) in stride(from: 0, to: tokens.count, by: chunk).enumerated() {
-            let part = begin + tokens[start..<min(start + chunk, tokens.count)]
-            guard part.count > 1 else { continue }
+        for (index, window) in windows.enumerated() {
+            let part = begin + tokens[window.tokens]
             try engine.submit(ScoreRequest(id: UInt64(1000 + index), tokens: part, firstScored: 1))
             var failure: EngineError?
             while engine.hasWork {
