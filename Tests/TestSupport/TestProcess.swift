@@ -2,59 +2,103 @@
 import Foundation
 import Glibc
 import RedisClient
+import Synchronization
 
-/// A child process.
-package final class TestProcess: @unchecked Sendable {
-    private let process = Process()
+/// A child process. Foundation's Process now and then misses that its child has ended and then never returns from waiting.
+package final class TestProcess: Sendable {
+    private struct State {
+        var status: Int32?
+        var waiters: [CheckedContinuation<Int32, Never>] = []
+    }
 
-    /// - Parameter program: a built program of this package, or a path.
+    package let id: pid_t
+    private let state = Mutex(State())
+
+    /// - Parameters:
+    ///   - program: a built program of this package, or a path.
+    ///   - environment: variables beside those of the test.
+    ///   - log: file for both of its streams.
     package init(_ program: String, _ arguments: [String], environment: [String: String] = [:], log: String? = nil)
         throws
     {
-        // Products stand beside the bundle that runs the tests.
-        let folder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
-        let built = Self.products(from: folder).appendingPathComponent(program).path
-        process.executableURL = URL(fileURLWithPath: program.hasPrefix("/") ? program : built)
-        process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        process.standardInput = FileHandle.nullDevice
-        if let log {
-            _ = FileManager.default.createFile(atPath: log, contents: nil)
-            let handle = FileHandle(forWritingAtPath: log)!
-            process.standardOutput = handle
-            process.standardError = handle
-        } else {
-            process.standardOutput = FileHandle.nullDevice
-            process.standardError = FileHandle.nullDevice
+        let path = program.hasPrefix("/") ? program : Self.products + program
+        let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }.map { "\($0)=\($1)" }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, log ?? "/dev/null", O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        Self.keepDescriptors()
+        var process = pid_t()
+        let error = Self.withCStrings([path] + arguments) { argv in
+            Self.withCStrings(variables) { envp in posix_spawn(&process, path, &actions, nil, argv, envp) }
         }
-        try process.run()
+        guard error == 0 else { throw Timeout(description: "\(path): \(String(cString: strerror(error)))") }
+        id = process
+        Thread { self.reap() }.start()
     }
 
-    /// The folder of the built programs: that of the test bundle, wherever the runner itself stands.
-    private static func products(from folder: URL) -> URL {
-        for argument in CommandLine.arguments where argument.contains(".xctest") {
-            return URL(fileURLWithPath: argument.components(separatedBy: ".xctest")[0]).deletingLastPathComponent()
+    private func reap() {
+        // Its number stays its own until `waitpid` is done; so nobody else is ever sent its signals.
+        var information = siginfo_t()
+        while waitid(P_PID, id_t(id), &information, WEXITED | WNOWAIT) < 0, errno == EINTR {}
+        let (status, waiters) = state.withLock { state in
+            var status: Int32 = 0
+            while waitpid(id, &status, 0) < 0, errno == EINTR {}
+            // The exit code, or the number of the signal that ended it.
+            state.status = status & 0x7F == 0 ? status >> 8 & 0xFF : status & 0x7F
+            defer { state.waiters = [] }
+            return (state.status!, state.waiters)
         }
-        return folder
+        for waiter in waiters { waiter.resume(returning: status) }
     }
 
-    package var id: pid_t { process.processIdentifier }
-    package func signal(_ number: Int32) { Glibc.kill(process.processIdentifier, number) }
+    /// Nothing happens if it has ended.
+    package func signal(_ number: Int32) {
+        state.withLock { if $0.status == nil { Glibc.kill(id, number) } }
+    }
 
-    /// - Returns: the exit status.
+    /// - Returns: the exit status, or the signal that ended it.
     @discardableResult
     package func wait() async -> Int32 {
         await withCheckedContinuation { continuation in
-            Thread {
-                self.process.waitUntilExit()
-                continuation.resume(returning: self.process.terminationStatus)
-            }.start()
+            let status: Int32? = state.withLock { state in
+                if state.status == nil { state.waiters.append(continuation) }
+                return state.status
+            }
+            if let status { continuation.resume(returning: status) }
         }
     }
 
     package func kill() async {
         signal(SIGKILL)
         await wait()
+    }
+
+    /// The folder of the built programs: that of the test bundle, wherever the runner itself stands.
+    private static var products: String {
+        for argument in CommandLine.arguments where argument.contains(".xctest") {
+            let bundle = URL(fileURLWithPath: argument.components(separatedBy: ".xctest")[0])
+            return bundle.deletingLastPathComponent().path + "/"
+        }
+        return URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path + "/"
+    }
+
+    /// Sockets and locks of the test stay its own.
+    private static func keepDescriptors() {
+        let open = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+        for descriptor in open.compactMap(Int32.init) where descriptor > 2 {
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        }
+    }
+
+    private static func withCStrings<Result>(
+        _ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
+    ) -> Result {
+        let copies = strings.map { strdup($0) }
+        defer { copies.forEach { free($0) } }
+        return body(copies + [nil])
     }
 }
 
