@@ -24,7 +24,9 @@ func program(_ name: String, path: String? = nil, exclude: [String] = [], _ depe
     .executableTarget(name: name, dependencies: dependencies, path: path, exclude: exclude, swiftSettings: strict)
 }
 
-let migrations = ["0001_tables", "0002_insert", "0003_worker", "0004_client", "0005_score_embed", "0006_quantize"]
+let migrations = [
+    "0001_tables", "0002_insert", "0003_worker", "0004_client", "0005_score_embed", "0006_quantize", "0007_adapters",
+]
 
 extension Target.Dependency {
     static let argumentParser = product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -153,9 +155,8 @@ let package = Package(
         tests(
             "HandlersTests",
             [
-                "JobHandlers", "JobWorker", "JobStorage", "JobModel", "LLMInference", "LLMKernels", "LLMConstraints",
-                "LLMPrompts",
-                "LLMTokenizers", "TokenizerGoldens", "JSON", .logging,
+                "JobHandlers", "JobWorker", "JobStorage", "JobModel", "LLMInference", "LLMConstraints", "LLMModels",
+                "LLMKernels", "LLMPrompts", "LLMTokenizers", "TokenizerGoldens", "TestSupport", "JSON", .logging,
             ]),
         tests(
             "EndToEndTests",

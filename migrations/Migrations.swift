@@ -17,6 +17,7 @@ package enum Migrations {
         migration(
             5, "score_embed", PackageResources._005_score_embed_up_sql, PackageResources._005_score_embed_down_sql),
         migration(6, "quantize", PackageResources._006_quantize_up_sql, PackageResources._006_quantize_down_sql),
+        migration(7, "adapters", PackageResources._007_adapters_up_sql, PackageResources._007_adapters_down_sql),
     ]
 
     private static func migration(_ version: Int, _ name: String, _ up: [UInt8], _ down: [UInt8]) -> Migration {

@@ -8,6 +8,7 @@
     void ck_quantize_rows_##L(const float *, int64_t, int64_t, int64_t, int64_t, const ck_quantized *);              \
     void ck_matmul_float_##L(const ck_matmul *, int64_t, int64_t, int64_t, int64_t);                                 \
     void ck_matmul_integer_##L(const ck_matmul *, int64_t, int64_t, int64_t, int64_t);                               \
+    void ck_add_low_rank_##L(const ck_low_rank *, const float *, float *);                                           \
     void ck_rms_norm_##L(const float *, const float *, float, float *, int64_t);                                     \
     void ck_layer_norm_##L(const float *, const float *, const float *, float, float *, int64_t);                    \
     void ck_rope_halves_##L(float *, int64_t, int64_t, int64_t, const float *, const float *);                       \
@@ -31,11 +32,11 @@
 
 #define TABLE(L, value)                                                                                              \
     static const ck_kernels table_##L = {                                                                            \
-        value, ck_quantize_rows_##L, ck_matmul_float_##L, ck_matmul_integer_##L, ck_rms_norm_##L, ck_layer_norm_##L, \
-        ck_rope_halves_##L, ck_rope_interleaved_##L, ck_silu_product_##L, ck_gelu_product_##L, ck_gelu_##L,          \
-        ck_add_##L, ck_scale_##L, ck_softcap_##L, ck_exponential_##L, ck_hyperbolic_tangent_##L, ck_softmax_##L,     \
-        ck_log_sum_exp_##L, ck_argmax_##L, ck_float_to_half_##L, ck_half_to_float_##L, ck_float_to_bfloat_##L,       \
-        ck_bfloat_to_float_##L, ck_attention_##L};
+        value, ck_quantize_rows_##L, ck_matmul_float_##L, ck_matmul_integer_##L, ck_add_low_rank_##L,                \
+        ck_rms_norm_##L, ck_layer_norm_##L, ck_rope_halves_##L, ck_rope_interleaved_##L, ck_silu_product_##L,        \
+        ck_gelu_product_##L, ck_gelu_##L, ck_add_##L, ck_scale_##L, ck_softcap_##L, ck_exponential_##L,              \
+        ck_hyperbolic_tangent_##L, ck_softmax_##L, ck_log_sum_exp_##L, ck_argmax_##L, ck_float_to_half_##L,          \
+        ck_half_to_float_##L, ck_float_to_bfloat_##L, ck_bfloat_to_float_##L, ck_attention_##L};
 
 DECLARE(scalar)
 TABLE(scalar, ck_scalar)

@@ -10,9 +10,14 @@ package struct RegisteredModel: Sendable, Equatable {
     /// Path of the file or folder, as workers see it.
     package var uri: String
     package var bytes: Int64
+    /// Digest of the model that it was made of, or that an adapter belongs to.
+    package var parentDigest: String?
+    /// Of an adapter: the model that it changes.
+    package var base: String?
 
     package init(
-        name: String, digest: String, architecture: String, contextLength: Int, uri: String, bytes: Int64
+        name: String, digest: String, architecture: String, contextLength: Int, uri: String, bytes: Int64,
+        parentDigest: String? = nil, base: String? = nil
     ) {
         self.name = name
         self.digest = digest
@@ -20,19 +25,19 @@ package struct RegisteredModel: Sendable, Equatable {
         self.contextLength = contextLength
         self.uri = uri
         self.bytes = bytes
+        self.parentDigest = parentDigest
+        self.base = base
     }
 }
 
 extension PostgresJobStore {
     package func register(_ model: RegisteredModel) async throws(StoreError) {
-        try await register(model, parentDigest: nil)
-    }
-
-    /// - Parameter parentDigest: of the model that it was made of by a quantize job.
-    package func register(_ model: RegisteredModel, parentDigest: String?) async throws(StoreError) {
         try await execute(
             ModelSQL.register,
-            [model.name, model.digest, model.architecture, model.contextLength, model.uri, model.bytes, parentDigest])
+            [
+                model.name, model.digest, model.architecture, model.contextLength, model.uri, model.bytes,
+                model.parentDigest, model.base,
+            ])
     }
 
     package func models() async throws(StoreError) -> [RegisteredModel] {

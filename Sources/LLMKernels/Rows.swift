@@ -12,6 +12,7 @@ package enum RowOperation {
     case combine(RowCombination)
     case scale(RowScaling)
     case quantize(RowQuantization)
+    case change(LowRankAddition)
 
     func apply(_ row: Int) {
         switch self {
@@ -23,6 +24,7 @@ package enum RowOperation {
         case .combine(let operation): operation.apply(row)
         case .scale(let operation): operation.apply(row)
         case .quantize(let operation): operation.apply(row)
+        case .change(let operation): operation.apply(row)
         }
     }
 }

@@ -9,6 +9,7 @@
 import LLMKernels
 
 struct DecoderLayer: Sendable {
+    private let index: Int
     let attentionNorm: Norm
     /// Query, key and value rows one after another, or three matrices.
     let queryKeyValue: Linear?
@@ -32,6 +33,7 @@ struct DecoderLayer: Sendable {
         func optional(_ weight: LayerTensor, _ bias: LayerTensor, if isThere: Bool) throws(ModelError) -> Linear? {
             isThere ? try loader.linear(name(weight), name(bias)) : nil
         }
+        index = layer
         let configuration = loader.source.configuration
         let isGPT2 = configuration.architecture == .gpt2
         attentionNorm = try loader.norm(name(.attentionNorm), name(.attentionNormBias))
@@ -71,13 +73,14 @@ struct DecoderLayer: Sendable {
             work.quantized.quantize(normed, for: queryKeyValue, query, key, value))
         let attended = attend(normed, configuration, cache: cache, work, team)
         team.eachRow(x.rows, columns: attended.columns, work.quantized.quantize(attended, for: attentionOutput))
-        let added = project(attended, attentionOutput, onto: x, through: postAttentionNorm, work, team)
+        let added = project(
+            attended, attentionOutput, .attentionOutput, onto: x, through: postAttentionNorm, work, team)
         team.eachRow(
-            x.rows, columns: 4 * x.columns, added?.norm, added?.sum, feedForwardNorm(x, into: normed),
+            x.rows, columns: 4 * x.columns, added.change, added.norm, added.sum, feedForwardNorm(x, into: normed),
             work.quantized.quantize(normed, for: gate, up))
         let activated = activate(normed, configuration, work, team)
-        let raised = project(activated, down, onto: x, through: postFeedForwardNorm, work, team)
-        team.eachRow(x.rows, columns: 2 * x.columns, raised?.norm, raised?.sum)
+        let raised = project(activated, down, .down, onto: x, through: postFeedForwardNorm, work, team)
+        team.eachRow(x.rows, columns: 2 * x.columns, raised.change, raised.norm, raised.sum)
     }
 
     // MARK: Parts
@@ -99,7 +102,9 @@ struct DecoderLayer: Sendable {
         }
         let (size, style) = (configuration.headSize, configuration.ropeStyle)
         team.eachRow(
-            input.rows, columns: 2 * all.columns, queryNorm?(queries, into: queries), keyNorm?(keys, into: keys),
+            input.rows, columns: 2 * all.columns,
+            work.changes.add(input, at: places(.query, through: queryKeyValue == nil ? .value : .query), to: all),
+            queryNorm?(queries, into: queries), keyNorm?(keys, into: keys),
             rotary.map { .rotate(queries, by: $0, rows: work.rows, headSize: size, style: style) },
             rotary.map { .rotate(keys, by: $0, rows: work.rows, headSize: size, style: style) },
             .store(keys: keys, values: values, in: cache, rows: work.rows))
@@ -124,21 +129,29 @@ struct DecoderLayer: Sendable {
             case (_, .silu): .siluProduct(gated, raised, into: gated)
             case (_, .geluTanh): .geluProduct(gated, raised, into: gated)
             }
-        team.eachRow(input.rows, columns: 8 * width, activation, work.quantized.quantize(gated, for: down))
+        team.eachRow(
+            input.rows, columns: 8 * width, work.changes.add(input, at: places(.gate, through: .up), to: both),
+            activation, work.quantized.quantize(gated, for: down))
         return gated
     }
 
-    /// x += norm(linear(input)). Without a norm that is done at once; else the two operations that are left to do.
+    /// x += norm(linear(input)). Returns what is left to do for each row: the change of its adapter and, unless there is
+    /// no norm, the two operations that follow it.
     private func project(
-        _ input: MatrixView, _ linear: Linear, onto x: MatrixView, through norm: Norm?, _ work: Workspace,
-        _ team: ThreadTeam
-    ) -> (norm: RowOperation, sum: RowOperation)? {
+        _ input: MatrixView, _ linear: Linear, _ product: AdaptedProduct, onto x: MatrixView, through norm: Norm?,
+        _ work: Workspace, _ team: ThreadTeam
+    ) -> (change: RowOperation?, norm: RowOperation?, sum: RowOperation?) {
+        let places = places(product, through: product)
         guard let norm else {
             matmul(input, work.quantized, linear.output(x, accumulates: true), team: team)
-            return nil
+            return (work.changes.add(input, at: places, to: x), nil, nil)
         }
         let sum = work.normed.matrix(rows: x.rows, columns: x.columns)
         matmul(input, work.quantized, linear.output(sum), team: team)
-        return (norm(sum, into: sum), .add(x, sum, into: x))
+        return (work.changes.add(input, at: places, to: sum), norm(sum, into: sum), .add(x, sum, into: x))
+    }
+
+    private func places(_ first: AdaptedProduct, through last: AdaptedProduct) -> Range<Int> {
+        first.place(inLayer: index)..<last.place(inLayer: index) + 1
     }
 }

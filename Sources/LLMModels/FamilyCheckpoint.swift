@@ -44,15 +44,27 @@ struct TensorTable: Sendable {
     let model: [TensorKey<TensorName>]
     let layer: [TensorKey<LayerTensor>]
 
+    /// Where the formats have a tensor.
+    struct Line {
+        let gguf: String
+        /// After the prefix.
+        let huggingFace: String
+        let quirk: StorageQuirk
+    }
+
     /// The line of a tensor; nil for one that the family does not have.
-    func line(_ name: TensorName) -> (gguf: String, huggingFace: String, quirk: StorageQuirk)? {
+    func line(_ name: TensorName) -> Line? {
         switch name {
         case .layer(let index, let tensor):
             layer.first { $0.name == tensor }.map {
-                ("blk.\(index).\($0.gguf)", "\(layerPrefix)\(index).\($0.huggingFace)", $0.quirk)
+                Line(
+                    gguf: "blk.\(index).\($0.gguf)", huggingFace: "\(layerPrefix)\(index).\($0.huggingFace)",
+                    quirk: $0.quirk)
             }
         default:
-            model.first { $0.name == name }.map { ($0.gguf, $0.huggingFace, $0.quirk) }
+            model.first { $0.name == name }.map {
+                Line(gguf: $0.gguf, huggingFace: $0.huggingFace, quirk: $0.quirk)
+            }
         }
     }
 }

@@ -78,6 +78,7 @@ package final class LanguageModel: Sendable {
         let states = work.normed.matrix(rows: batch.outputRows.count, columns: configuration.hiddenSize)
         guard rows > 0 else { return states }
         work.rows.assign(positions: batch.positions, sequences: batch.sequences, blockTables: batch.blockTables)
+        assignAdapters(batch, work)
         let x = work.hidden.matrix(rows: rows, columns: configuration.hiddenSize)
         embed(batch, into: x, work, team)
         for (layer, memory) in zip(layers, cache.layers) {
@@ -99,6 +100,15 @@ package final class LanguageModel: Sendable {
         matmul(states, work.quantized, head.output(logits), team: team)
         if let cap = configuration.finalSoftcap {
             team.eachRow(states.rows, columns: logits.columns, .softcap(logits, cap: cap, into: logits))
+        }
+    }
+
+    private func assignAdapters(_ batch: StepBatch, _ work: Workspace) {
+        work.changes.clear()
+        guard !batch.adapters.isEmpty else { return }
+        for (row, sequence) in batch.sequences.enumerated() where Int(sequence) < batch.adapters.count {
+            guard let adapter = batch.adapters[Int(sequence)] else { continue }
+            work.changes.assign(adapter.changes, to: row)
         }
     }
 

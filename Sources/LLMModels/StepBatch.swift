@@ -9,6 +9,8 @@ package struct StepBatch {
     package var sequences: [Int32] = []
     /// Cache blocks of each sequence: position p is in block p / 16.
     package var blockTables: [[Int32]] = []
+    /// Adapter of each sequence, made for a model of this configuration; where the list is shorter, none.
+    package var adapters: [LoRAAdapter?] = []
     /// Rows whose state after the last norm is wanted, each sequence's ascending.
     package var outputRows: [Int32] = []
     package init() {}

@@ -19,6 +19,8 @@ package final class Workspace {
     let quantized: QuantizedRows
     let attentionScratch: AttentionScratch
     let rows = PagedRows()
+    /// Changes of the rows whose sequences have adapters.
+    let changes: LowRankRows
 
     init(
         _ configuration: ModelConfiguration, maximumRows: Int, maximumLogitRows: Int, layout: KVLayout, team: ThreadTeam
@@ -26,6 +28,7 @@ package final class Workspace {
         self.maximumRows = maximumRows
         self.maximumLogitRows = maximumLogitRows
         let width = configuration.querySize + 2 * configuration.keyValueSize
+        changes = LowRankRows(maximumRows: maximumRows)
         logits = AlignedBuffer(count: maximumLogitRows * configuration.vocabularySize)
         hidden = AlignedBuffer(count: maximumRows * configuration.hiddenSize)
         normed = AlignedBuffer(count: maximumRows * configuration.hiddenSize)

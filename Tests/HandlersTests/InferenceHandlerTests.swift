@@ -5,7 +5,10 @@ import JobModel
 import JobStorage
 import JobWorker
 import LLMKernels
+import LLMModels
 import Logging
+import Synchronization
+import TestSupport
 import Testing
 
 @testable import JobHandlers
@@ -19,6 +22,7 @@ import Testing
 
     private func withHandler(
         sequences: Int = 8, cacheTokens: Int = 4096, cachePrecision: KVPrecision = .float16,
+        adapters: @escaping @Sendable () -> [RegisteredModel] = { [] },
         _ body: (InferenceHandler) async throws -> Void
     ) async throws {
         let folder = try #require(ProcessInfo.processInfo.environment["MILLRACE_MODELS"])
@@ -27,21 +31,25 @@ import Testing
             architecture: "llama", contextLength: 8192, uri: "\(folder)/\(Self.name).gguf", bytes: 98_362_432)
         var limits = ServingLimits(threads: 2, sequences: sequences, cacheTokens: cacheTokens)
         limits.cachePrecision = cachePrecision
-        let models = ServedModels(limits: limits, logger: Logger(label: "test")) { _ in registered }
-        let handler = InferenceHandler(models: models, limits: limits) { [Self.name] }
+        let models = ServedModels(limits: limits, logger: Logger(label: "test")) { name in
+            ([registered] + adapters()).first { $0.name == name }
+        }
+        let handler = InferenceHandler(models: models, limits: limits) { [registered] + adapters() }
         try await body(handler)
         await handler.shutDown()
     }
 
-    private func lease(_ kind: JobKind, _ input: JSONValue) -> Lease {
+    private func lease(_ kind: JobKind, _ input: JSONValue, model: String = name) -> Lease {
         Lease(
-            id: 1, runToken: 1, kind: kind, model: Self.name, input: input, queue: "default", priority: 0, attempt: 1,
+            id: 1, runToken: 1, kind: kind, model: model, input: input, queue: "default", priority: 0, attempt: 1,
             maximumAttempts: 5, tenant: "", createdAt: 0)
     }
 
-    private func run(_ handler: InferenceHandler, _ kind: JobKind, _ input: JSONValue) async -> Outcome {
+    private func run(
+        _ handler: InferenceHandler, _ kind: JobKind, _ input: JSONValue, model: String = name
+    ) async -> Outcome {
         handler.willRun()
-        return await handler.run(lease(kind, input), progress: NoProgress())
+        return await handler.run(lease(kind, input, model: model), progress: NoProgress())
     }
 
     private func result(_ outcome: Outcome) throws -> JSONValue {
@@ -62,6 +70,89 @@ import Testing
         }
         let file = try #require(digests[0])
         #expect(file.count == 64 && digests[1] == file + "+int8-cache")
+    }
+
+    /// Jobs name adapters like models. They share the base's engine, whatever else it does; one that is registered anew is
+    /// used by the next job.
+    @Test func adaptersAreNamedLikeModels() async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "millrace-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let base = try openModel(requiredVariable("MILLRACE_MODELS") + "/\(Self.name).gguf")
+        let parent = try base.digest
+        func adapter(_ name: String, seed: UInt64) throws -> RegisteredModel {
+            let path = "\(folder)/\(name)-\(seed)"
+            try TestAdapter.write(to: path, seed: seed)
+            let source = try openAdapter(path, base: base)
+            return RegisteredModel(
+                name: name, digest: source.digest, architecture: "llama", contextLength: 8192, uri: path,
+                bytes: source.bytes, parentDigest: parent, base: Self.name)
+        }
+        let registry = Mutex(try [adapter("one", seed: 1), adapter("two", seed: 2)])
+        let digests = registry.withLock { $0.map(\.digest) }
+        let input: JSONValue = ["prompt": "One, two,", "raw": true, "max_tokens": 12]
+        try await withHandler(adapters: { registry.withLock { $0 } }) { handler in
+            #expect(await handler.demand().models == [Self.name, "one", "two"])
+            let names = [Self.name, "one", "two"]
+            var alone: [JSONValue] = []
+            for name in names { alone.append(try result(await run(handler, .generate, input, model: name))) }
+            #expect(Set(alone.map { $0["text"] }).count == 3)
+            #expect(alone.map { $0["model_digest"] } == [.string(parent)] + digests.map { .string("\(parent)+\($0)") })
+            let together = try await withThrowingTaskGroup(of: (Int, JSONValue).self) { group in
+                for index in 0..<12 {
+                    group.addTask { (index, try result(await run(handler, .generate, input, model: names[index % 3]))) }
+                }
+                return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+            }
+            for index in 0..<12 { #expect(together[index] == alone[index % 3]) }
+            let others: [(JobKind, JSONValue)] = [
+                ("score", ["text": "The mill stands."]), ("embed", ["input": "The mill"]),
+            ]
+            for (kind, input) in others {
+                let plain = try result(await run(handler, kind, input))
+                #expect(try result(await run(handler, kind, input, model: "one")) != plain)
+            }
+
+            // The name stands for other bytes from now on.
+            let newer = try adapter("one", seed: 3)
+            registry.withLock { $0[0] = newer }
+            let changed = try result(await run(handler, .generate, input, model: "one"))
+            #expect(
+                changed["model_digest"] == .string("\(parent)+\(newer.digest)") && changed["text"] != alone[1]["text"])
+
+            // Other bytes than the registered ones, other bytes of the base, a folder that is not there, no such name.
+            try TestAdapter.write(to: newer.uri, seed: 4)
+            registry.withLock {
+                $0[1] = RegisteredModel(
+                    name: "two", digest: digests[1], architecture: "llama", contextLength: 8192, uri: newer.uri,
+                    bytes: 1,
+                    parentDigest: String(repeating: "0", count: 64), base: Self.name)
+            }
+            guard case .failed(let stale) = await run(handler, .generate, input, model: "two") else {
+                Issue.record("an adapter of another base ran")
+                return
+            }
+            #expect(stale.code == "invalid_model" && stale.message.contains("registered for other bytes"), "\(stale)")
+            registry.withLock {
+                $0[1].parentDigest = parent
+                $0[1].digest = String(repeating: "1", count: 64)
+            }
+            guard case .failed(let wrong) = await run(handler, .generate, input, model: "two") else {
+                Issue.record("other bytes than the registered ones ran")
+                return
+            }
+            #expect(wrong.code == "invalid_model" && wrong.message.contains("SHA-256"), "\(wrong)")
+            registry.withLock { $0[1].uri = folder + "/none" }
+            guard case .retry(let absent, _) = await run(handler, .generate, input, model: "two") else {
+                Issue.record("an absent adapter ran")
+                return
+            }
+            #expect(absent.code == "model_unavailable")
+            guard case .failed(let unknown) = await run(handler, .generate, input, model: "three") else {
+                Issue.record("an unknown name ran")
+                return
+            }
+            #expect(unknown.code == "unknown_model")
+        }
     }
 
     @Test func resultsDoNotDependOnCompany() async throws {

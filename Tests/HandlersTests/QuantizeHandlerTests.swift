@@ -16,7 +16,6 @@ import Testing
 
     private final class Registry: QuantizeStore {
         let models = Mutex<[String: RegisteredModel]>([:])
-        let parents = Mutex<[String: String]>([:])
 
         init() throws {
             let folder = try #require(ProcessInfo.processInfo.environment["MILLRACE_MODELS"])
@@ -29,10 +28,7 @@ import Testing
 
         func model(_ name: String) async throws(StoreError) -> RegisteredModel? { models.withLock { $0[name] } }
 
-        func register(_ model: RegisteredModel, parentDigest: String?) async throws(StoreError) {
-            models.withLock { $0[model.name] = model }
-            parents.withLock { $0[model.name] = parentDigest }
-        }
+        func register(_ model: RegisteredModel) async throws(StoreError) { models.withLock { $0[model.name] = model } }
     }
 
     private final class Shares: ProgressSink {
@@ -72,7 +68,7 @@ import Testing
             let made = try #require(try await registry.model(Self.name + "-int8"))
             #expect(made.uri == "\(folder)/\(Self.name)-int8.gguf" && made.contextLength == 8192)
             #expect(result["digest"] == .string(made.digest) && result["parent_digest"] == .string(Self.digest))
-            #expect(registry.parents.withLock { $0[made.name] } == Self.digest)
+            #expect(made.parentDigest == Self.digest)
             #expect(try ModelDigest.ofFile(MappedFile(made.uri)) == made.digest)
             #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["\(Self.name)-int8.gguf"])
             let before = try #require(result["before"]?["perplexity"]?.doubleValue)

@@ -69,6 +69,7 @@ private struct QuietModel: StepModel {
     }
 
     func makeTextDecoder() -> any TextDecoder { Decoder() }
+    func fits(_ adapter: LoRAAdapter) -> Bool { false }
 
     func makeRunner(cacheBlocks: Int, maximumRows: Int, maximumLogitRows: Int, team: ThreadTeam) -> any StepRunner {
         Runner(rows: maximumLogitRows)

@@ -1,5 +1,6 @@
 // The promise: the same request gives the same bytes however it is run.
 import LLMKernels
+import LLMModels
 import Testing
 
 @testable import LLMInference
@@ -24,6 +25,7 @@ import Testing
             var request = GenerationRequest.random(
                 id: UInt64(id), vocabulary: 97, longestPrompt: 20, longestOutput: 60, &random)
             request.prompt = random.pick(preambles).prefix(random.int(0...90)) + request.prompt
+            request.adapter = random.pick([nil, "a", "b"]).map(ToyModel.adapter)
             return request
         }
         _ = try checkInvariance(ToyModel(), requests, rounds: 40, blocks: 12...30, &random)
@@ -44,6 +46,30 @@ import Testing
         // Of each request three rows of its own and three fed back, of which four gave a token.
         #expect(stats.prefillTokens == 160 + 50 * (3 + 3 - 4))
         #expect(stats.cachedTokens == 49 * 160)
+    }
+
+    /// Prefixes are shared with the same adapter only, also with one that was opened a second time.
+    @Test func adaptersHavePrefixesOfTheirOwn() throws {
+        let prompt = (0..<48).map { Int32($0 + 1) }
+        let requests = ["a", nil, "b", "a", nil].enumerated().map { id, digest in
+            GenerationRequest(
+                id: UInt64(id), prompt: prompt, parameters: SamplingParameters(maximumTokens: 8, temperature: 1),
+                adapter: digest.map(ToyModel.adapter))
+        }
+        let (results, stats) = try EngineHarness().run([requests])
+        #expect(stats.cachedTokens == 2 * 32)
+        #expect(results[0]?.output?.tokens == results[3]?.output?.tokens)
+        #expect(results[1]?.output?.tokens == results[4]?.output?.tokens)
+        #expect(Set((0..<3).map { results[$0]!.output!.tokens }).count == 3)
+    }
+
+    @Test func anAdapterOfAnotherModelIsRefused() throws {
+        let other = ModelConfiguration(
+            architecture: .llama, vocabularySize: 97, contextLength: 256, hiddenSize: 6, layerCount: 2, headCount: 1,
+            keyValueHeadCount: 1, headSize: 6, intermediateSize: 6)
+        let adapter = LoRAAdapter(AdapterSource(path: "", digest: "c", bytes: 1, updates: []), for: other)
+        let result = try EngineHarness().run(one: GenerationRequest(id: 1, prompt: [1], adapter: adapter))
+        #expect(result.error == .foreignAdapter)
     }
 
     @Test func resumesFromEveryPrefix() throws {

@@ -22,15 +22,18 @@ import Testing
         print("\(family) invariance: seed \(random.seed)")
         let model = try smallModel(family, precision)
         let longest = min(60, model.contextLength / 2)
+        let adapters = adapters(2, for: model, &random)
         let requests = (0..<32).map { id -> any EngineRequest in
             // Generations of full length, and everything else among them.
             if id % 2 == 0 {
                 return EngineRequestMix.random(
-                    UInt64(id), vocabulary: model.vocabularySize, longest: 2 * longest, &random)
+                    UInt64(id), vocabulary: model.vocabularySize, longest: 2 * longest, adapters: adapters, &random)
             }
-            return GenerationRequest.random(
+            var request = GenerationRequest.random(
                 id: UInt64(id), vocabulary: model.vocabularySize, longestPrompt: longest, longestOutput: longest,
                 &random)
+            request.adapter = random.pick(adapters)
+            return request
         }
         let blocks = TokenBlock.count(forTokens: 2 * longest)
         _ = try checkInvariance(model, requests, rounds: 6, blocks: blocks...blocks + 2, &random)
@@ -61,13 +64,14 @@ import Testing
     }
 
     /// 200 requests of all sorts, alone and then in engines of 4 to 64 slots: greedy and sampled, on common beginnings and
-    /// without, in chunks of any size, pre-empted, with guesses and without, on one to three threads, with keys and values
+    /// without, with three adapters and without, in chunks of any size, pre-empted, with guesses and without, on one to three threads, with keys and values
     /// of 16 and of 8 bits.
     @Test(arguments: [KVPrecision.float16, .int8])
     func twoHundredRequestsGiveTheSameBytes(cache: KVPrecision) throws {
         var random = TestRandom()
         print("SmolLM2, 200 requests, \(cache): seed \(random.seed)")
         let model = try smolLM2(cache: cache)
+        let adapters = adapters(3, for: model, &random)
         let text = try tokenizer().encode(
             String(
                 repeating: "The mill stands by the river. Its wheel turns day and night, and grinds what comes. ",
@@ -87,10 +91,11 @@ import Testing
                 request.prompt =
                     Array(text.prefix(random.pick([16, 70, 100]))) + request.prompt.prefix(random.int(0...20))
             }
+            if random.chance(0.5) { request.adapter = random.pick(adapters) }
             guard random.chance(0.15), request.prompt.count > 1 else { return request }
             return ScoreRequest(
                 id: UInt64(id), tokens: request.prompt, firstScored: random.int(1...request.prompt.count - 1),
-                alternatives: random.int(0...3))
+                alternatives: random.int(0...3), adapter: request.adapter)
         }
         let (_, total) = try checkInvariance(model, requests, rounds: 2, slots: 4...64, blocks: 12...16, &random)
         #expect(total.preemptions > 0 && total.cachedTokens > 0, "seed \(random.seed)")
@@ -104,6 +109,29 @@ import Testing
             EngineHarness(model: smolLM2()).run(one: GenerationRequest(id: 1, prompt: prompt)).output)
         #expect(output.text.contains("Paris"), "\(output.text)")
         #expect(output.finishReason == .stop && output.stopMatch == .endOfText(2))
+    }
+
+    /// Adapters of some rank for every product, or for some, with values of the size that training gives; and none.
+    private func adapters(_ count: Int, for model: ServedModel, _ random: inout TestRandom) -> [LoRAAdapter?] {
+        let configuration = model.model.configuration
+        let products: [LayerTensor] =
+            (configuration.architecture == .gpt2 ? [.queryKeyValue] : [.query, .key, .value, .gate])
+            + [.attentionOutput, .up, .down]
+        let adapters = (0..<count).map { number in
+            let rank = random.int(1...20), chosen = number == 0 ? products : [random.pick(products)]
+            let updates = (0..<configuration.layerCount).flatMap { layer in
+                chosen.map { tensor in
+                    let shape = configuration.shape(.layer(layer, tensor))
+                    return LowRankUpdate(
+                        layer: layer, tensor: tensor, rank: rank,
+                        a: (0..<rank * shape[1]).map { _ in random.float(-0.05...0.05) },
+                        b: (0..<shape[0] * rank).map { _ in random.float(-0.05...0.05) })
+                }
+            }
+            return LoRAAdapter(
+                AdapterSource(path: "", digest: "\(number)", bytes: 1, updates: updates), for: configuration)
+        }
+        return [nil] + adapters
     }
 
     private func path() throws -> String {

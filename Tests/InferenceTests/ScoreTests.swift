@@ -184,24 +184,27 @@ import Testing
 enum EngineRequestMix {
     /// A request of any kind, some with a common beginning.
     static func random(
-        _ id: UInt64, vocabulary: Int, longest: Int, _ random: inout TestRandom
+        _ id: UInt64, vocabulary: Int, longest: Int, adapters: [LoRAAdapter?] = [nil], _ random: inout TestRandom
     ) -> any EngineRequest {
+        let adapter = random.pick(adapters)
         let common = (0..<(longest / 2)).map { Int32($0 * 5 % (vocabulary - 2) + 1) }
         var tokens = random.chance(0.5) ? Array(common.prefix(random.int(0...common.count))) : []
         tokens += (0..<random.int(2...longest / 2)).map { _ in Int32(random.int(1...(vocabulary - 2))) }
         switch random.int(0...3) {
         case 0:
-            return GenerationRequest.random(
+            var request = GenerationRequest.random(
                 id: id, vocabulary: vocabulary, longestPrompt: longest / 2, longestOutput: longest / 2, &random)
+            request.adapter = adapter
+            return request
         case 1:
             return EmbeddingRequest(
                 id: id, tokens: tokens, pooling: random.pick([.mean, .last]), normalizes: random.chance(0.5),
-                priority: random.int(0...2))
+                adapter: adapter, priority: random.int(0...2))
         default:
             return ScoreRequest(
                 id: id, tokens: tokens, endings: random.chance(0.3) ? [3, 1, 7] : [],
                 firstScored: random.int(1...(tokens.count - 1)),
-                alternatives: random.int(0...4), priority: random.int(0...2))
+                alternatives: random.int(0...4), adapter: adapter, priority: random.int(0...2))
         }
     }
 }

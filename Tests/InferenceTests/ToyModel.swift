@@ -35,6 +35,17 @@ struct ToyModel: StepModel {
 
     func makeTextDecoder() -> any TextDecoder { ToyDecoder() }
 
+    func fits(_ adapter: LoRAAdapter) -> Bool { adapter.fits(Self.adapted) }
+
+    /// Adapters change answers by their digests.
+    static func adapter(_ digest: String) -> LoRAAdapter {
+        LoRAAdapter(AdapterSource(path: "", digest: digest, bytes: 1, updates: []), for: adapted)
+    }
+
+    private static let adapted = ModelConfiguration(
+        architecture: .llama, vocabularySize: 97, contextLength: 256, hiddenSize: 6, layerCount: 1, headCount: 1,
+        keyValueHeadCount: 1, headSize: 6, intermediateSize: 6)
+
     func makeRunner(cacheBlocks: Int, maximumRows: Int, maximumLogitRows: Int, team: ThreadTeam) -> any StepRunner {
         ToyRunner(self, cacheBlocks: cacheBlocks, maximumRows: maximumRows, maximumLogitRows: maximumLogitRows)
     }
@@ -93,7 +104,11 @@ final class ToyRunner: StepRunner {
     func forward(_ batch: StepBatch) -> UnsafePointer<Float> {
         precondition(batch.tokens.count <= maximumRows && batch.outputRows.count <= batch.tokens.count)
         for row in batch.tokens.indices {
-            cache[place(batch, row, Int(batch.positions[row]))] = batch.tokens[row]
+            // Its keys and values show with which adapter a token was computed.
+            let change = batch.adapters[Int(batch.sequences[row])].map {
+                Int32($0.digest.utf8.reduce(0) { $0 + Int($1) })
+            }
+            cache[place(batch, row, Int(batch.positions[row]))] = batch.tokens[row] + 128 * (change ?? 0)
         }
         hashes = batch.outputRows.map { hash(batch, Int($0)) }
         for (index, hash) in hashes.enumerated() {
@@ -120,7 +135,7 @@ final class ToyRunner: StepRunner {
         var isPoisoned = false
         for position in 0...Int(batch.positions[row]) {
             let token = cache[place(batch, row, position)]
-            isPoisoned = isPoisoned || token == model.poison
+            isPoisoned = isPoisoned || token % 128 == model.poison
             let isSeen = model.sight.map { position > Int(batch.positions[row]) - $0 } ?? true
             let place = model.sight == nil ? UInt64(position) << 32 : 0
             if isSeen { hash = Self.mix(hash ^ UInt64(bitPattern: Int64(token)) &+ place) }

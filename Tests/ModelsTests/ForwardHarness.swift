@@ -42,6 +42,7 @@ final class ForwardHarness {
         var table: [Int32]
         /// Places within the chunk.
         var wanted: [Int]
+        var adapter: LoRAAdapter?
     }
 
     /// One step over chunks of different sequences; the logits of the wanted places, chunk by chunk.
@@ -74,6 +75,7 @@ final class ForwardHarness {
         batch.sequences.removeAll(keepingCapacity: true)
         batch.outputRows.removeAll(keepingCapacity: true)
         batch.blockTables = chunks.map(\.table)
+        batch.adapters = chunks.map(\.adapter)
         for (sequence, chunk) in chunks.enumerated() {
             batch.outputRows += chunk.wanted.map { Int32(batch.tokens.count + $0) }
             batch.tokens += chunk.tokens
@@ -83,14 +85,15 @@ final class ForwardHarness {
     }
 
     /// Logits at some positions of a text that is computed from its beginning, as many tokens a step as fit.
-    func logits(of text: [Int32], at positions: [Int]) -> [[Float]] {
+    func logits(of text: [Int32], at positions: [Int], adapter: LoRAAdapter? = nil) -> [[Float]] {
         let table = blockTable(tokens: text.count)
         defer { giveBack(table, at: 0) }
         var result: [[Float]] = []
         for start in stride(from: 0, to: text.count, by: maximumRows) {
             let end = min(start + maximumRows, text.count)
             let wanted = positions.filter { start..<end ~= $0 }.map { $0 - start }
-            result += step([Chunk(tokens: text[start..<end], start: start, table: table, wanted: wanted)])[0]
+            let chunk = Chunk(tokens: text[start..<end], start: start, table: table, wanted: wanted, adapter: adapter)
+            result += step([chunk])[0]
         }
         return result
     }

@@ -31,8 +31,10 @@ struct GoldenModel: Sendable, CustomTestStringConvertible {
         Bundle.module.resourceURL!.appending(path: "Goldens/models/\(name)")
     }
 
+    func open() throws -> any ModelSource { try openModel(Self.url("\(name)/\(file)").path) }
+
     func load(_ precision: ComputePrecision, _ team: ThreadTeam) throws -> LanguageModel {
-        try LanguageModel(try openModel(Self.url("\(name)/\(file)").path), precision: precision, team: team)
+        try LanguageModel(try open(), precision: precision, team: team)
     }
 
     /// Cases with the kept rows of logits.
@@ -78,7 +80,7 @@ struct RealGolden: Decodable {
     }
 }
 
-private struct GoldenFloats {
+struct GoldenFloats {
     private let data: Data
     private var offset = 0
 

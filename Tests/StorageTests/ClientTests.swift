@@ -200,6 +200,44 @@ import Testing
             #expect(try await store.model("b") == nil)
         }
     }
+
+    @Test(arguments: StoreKind.allCases)
+    func adaptersStayWithTheirModels(kind: StoreKind) async throws {
+        try await StoreUnderTest.with(kind) { world async throws in
+            let store = world.store
+            func entry(_ name: String, base: String? = nil) -> RegisteredModel {
+                RegisteredModel(
+                    name: name, digest: String(repeating: "a", count: 64), architecture: "llama", contextLength: 10,
+                    uri: "/m", bytes: 1, parentDigest: base.map { _ in String(repeating: "b", count: 64) }, base: base)
+            }
+            func refusal(_ body: () async throws(StoreError) -> Void) async -> String {
+                do throws(StoreError) {
+                    try await body()
+                    return "done"
+                } catch {
+                    return error.description
+                }
+            }
+            func registering(_ model: RegisteredModel) async -> String {
+                await refusal { () throws(StoreError) in try await store.register(model) }
+            }
+            #expect(await registering(entry("tuned", base: "mill")) == "base: \"mill\" is not registered")
+            #expect(await registering(entry("mill", base: "mill")) == "name: \"mill\" is a model that adapters need")
+            try await store.register(entry("mill"))
+            for name in ["tuned", "other", "tuned"] { try await store.register(entry(name, base: "mill")) }
+            #expect(await registering(entry("third", base: "tuned")) == "base: \"tuned\" is an adapter itself")
+            try await store.register(entry("race"))
+            #expect(await registering(entry("mill", base: "race")) == "name: \"mill\" is a model that adapters need")
+            let removal = await refusal { () throws(StoreError) in _ = try await store.removeModel("mill") }
+            #expect(removal == "model: \"mill\" is the base of other, tuned; remove these first")
+            #expect(try await store.models().map(\.base) == [nil, "mill", nil, "mill"])
+            #expect(
+                try await store.enqueue([NewJob(kind: .generate, model: "tuned", input: ["prompt": "x"])]).count == 1)
+            #expect(try await store.removeModel("tuned"))
+            #expect(try await store.removeModel("other"))
+            #expect(try await store.removeModel("mill"))
+        }
+    }
 }
 
 private actor TakenCounts {

@@ -2,6 +2,7 @@
 import Foundation
 import JSON
 import JobHandlers
+import JobStorage
 import JobWorker
 import LLMKernels
 
@@ -62,8 +63,9 @@ struct InferenceProfile {
         }
     }
 
-    /// Which of the registered models this worker serves.
-    func serves(_ registered: [String]) -> [String] {
-        models.contains("*") ? registered : registered.filter(models.contains)
+    /// What of the registry this worker serves; adapters with their models.
+    func serves(_ registered: [RegisteredModel]) -> [RegisteredModel] {
+        if models.contains("*") { return registered }
+        return registered.filter { models.contains($0.name) || $0.base.map(models.contains) == true }
     }
 }

@@ -54,11 +54,11 @@ struct InferenceWorker: AsyncParsableCommand {
         let publisher = Publisher(store: store, redis: redis, logger: logger)
         let models = ServedModels(limits: profile.serving, logger: logger) { name in try await store.model(name) }
         let inference = InferenceHandler(models: models, limits: profile.serving) { [profile] in
-            profile.serves(try await store.models().map(\.name))
+            profile.serves(try await store.models())
         }
         let quantize = QuantizeHandler(
             folder: MillraceHome().models, threads: profile.serving.threads, store: store
-        ) { [profile] in profile.serves(try await store.models().map(\.name)) }
+        ) { [profile] in profile.serves(try await store.models()).map(\.name) }
         let worker = Worker(
             profile: profile.worker, store: store, handlers: [inference, quantize, NoopHandler()], logger: logger
         ) { [logger] id in Heartbeat(database, worker: id, logger: logger) }

@@ -77,6 +77,18 @@ typedef struct {
     int32_t accumulate;
 } ck_matmul;
 
+// MARK: Low-rank changes of a product (LoRA, Hu et al. 2021)
+
+enum { ck_rank_group = 8, ck_highest_rank = 512 };
+
+/// W + B·A for a W [outputs, inputs] that is multiplied elsewhere.
+typedef struct {
+    int64_t inputs, outputs;
+    int64_t rank;    // 0: no change; at most ck_highest_rank
+    const float *a;  // [rank, rounded up to 8][inputs, rounded up to 16], zeros beyond
+    const float *b;  // panels of 16 outputs, each [rank][16], zeros beyond the last output
+} ck_low_rank;
+
 // MARK: Attention over a paged cache
 
 /// How keys and values are stored. int8: a token's key (and value) of a head is a float32 scale times integers.
@@ -125,6 +137,8 @@ typedef struct {
                          int64_t panel_end);
     void (*matmul_integer)(const ck_matmul *job, int64_t row_begin, int64_t row_end, int64_t panel_begin,
                            int64_t panel_end);
+    /// y += B·(A·x): A·x over 16 lanes of the inputs, then for each output a chain from y over the rank, ascending.
+    void (*add_low_rank)(const ck_low_rank *change, const float *x, float *y);
     /// out = x / sqrt(mean(x²) + epsilon) · weight
     void (*rms_norm)(const float *x, const float *weight, float epsilon, float *out, int64_t C);
     /// out = (x - mean) / sqrt(variance + epsilon) · weight + bias (bias may be null)

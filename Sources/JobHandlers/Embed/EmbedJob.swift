@@ -41,7 +41,7 @@ struct EmbedJob: ModelJob {
             requests.append(
                 EmbeddingRequest(
                     id: calls.nextRequest(), tokens: tokens, pooling: input.pooling, normalizes: input.normalizes,
-                    priority: -lease.priority))
+                    adapter: model.adapter, priority: -lease.priority))
         }
         return requests
     }

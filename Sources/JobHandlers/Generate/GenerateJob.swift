@@ -21,7 +21,7 @@ struct GenerateJob: ModelJob {
         let draft = GenerationDraft(model: model, resuming: lease.progress, progress: progress)
         let request = GenerationRequest(
             id: calls.nextRequest(), prompt: prompt, parameters: input.parameters, resumeTokens: draft.resumeTokens,
-            constraint: constraint, priority: -lease.priority)
+            constraint: constraint, adapter: model.adapter, priority: -lease.priority)
         switch await calls.end(of: request, on: model, onToken: draft.append) {
         case .finished(_, let output): return draft.outcome(output)
         case .failed(_, let error): return error.outcome(field: "input.prompt", lengthField: "input.max_tokens")

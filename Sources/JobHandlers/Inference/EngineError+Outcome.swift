@@ -32,6 +32,8 @@ extension EngineError {
                         "\(lengthField): the shortest text that satisfies the constraint may take \(needed) tokens, "
                         + "there is room for \(available)",
                     field: lengthField))
+        case .foreignAdapter:
+            .failed(JobFailure(code: "invalid_model", message: "model: \(description)", field: "model"))
         case .invalidParameter, .invalidResume:
             .failed(JobFailure(code: "invalid_input", message: "input.\(description)"))
         }

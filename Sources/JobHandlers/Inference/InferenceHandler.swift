@@ -15,22 +15,23 @@ package final class InferenceHandler: JobHandler {
     private let models: ServedModels
     private let slots: WorkerSlots
     private let calls: EngineCalls
-    private let names: @Sendable () async throws -> [String]
+    private let registered: @Sendable () async throws -> [RegisteredModel]
 
-    /// - Parameter names: the registered models that this worker may serve.
+    /// - Parameter registered: models and adapters that this worker may serve.
     package init(
-        models: ServedModels, limits: ServingLimits, names: @escaping @Sendable () async throws -> [String]
+        models: ServedModels, limits: ServingLimits,
+        registered: @escaping @Sendable () async throws -> [RegisteredModel]
     ) {
         kinds = Self.jobs.keys.sorted { $0.rawValue < $1.rawValue }
         self.models = models
-        self.names = names
+        self.registered = registered
         slots = WorkerSlots(limits.sequences)
         calls = EngineCalls(slots: slots)
     }
 
     package func demand() async -> Demand {
-        guard slots.free > 0, let names = try? await names() else { return Demand(jobs: 0, models: []) }
-        return Demand(jobs: slots.free, models: await models.available(names))
+        guard slots.free > 0, let registered = try? await registered() else { return Demand(jobs: 0, models: []) }
+        return Demand(jobs: slots.free, models: await models.available(registered))
     }
 
     package func willRun() { slots.take() }

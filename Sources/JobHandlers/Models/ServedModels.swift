@@ -2,69 +2,11 @@
 import Foundation
 import JobModel
 import JobStorage
-import LLMConstraints
 import LLMInference
 import LLMKernels
 import LLMModels
 import LLMPrompts
-import LLMTokenizers
 import Logging
-
-/// How much of the machine the models of one worker may use.
-package struct ServingLimits: Sendable {
-    package var threads: Int
-    /// Jobs that run at the same time, over all models.
-    package var sequences: Int
-    /// Rows of one engine step.
-    package var tokenBudget: Int
-    /// Tokens that the cache of one model holds.
-    package var cacheTokens: Int
-    /// How it keeps them. Other than float16 it shows in `model_digest`, since answers may differ in a token.
-    package var cachePrecision = KVPrecision.float16
-    /// Models in memory at the same time.
-    package var models: Int
-
-    package init(threads: Int, sequences: Int = 32, tokenBudget: Int = 256, cacheTokens: Int = 16384, models: Int = 2) {
-        self.threads = threads
-        self.sequences = sequences
-        self.tokenBudget = tokenBudget
-        self.cacheTokens = cacheTokens
-        self.models = models
-    }
-}
-
-extension ServingLimits {
-    /// What tells answers apart that one model gives with other keys and values.
-    fileprivate var digestSuffix: String { cachePrecision == .float16 ? "" : "+\(cachePrecision.rawValue)-cache" }
-}
-
-/// A loaded model with all that a job needs of it.
-package final class ResidentModel: Sendable {
-    package let name: String
-    /// Of the file, and of what else decides about bytes.
-    package let digest: String
-    package let configuration: ModelConfiguration
-    package let tokenizer: Tokenizer
-    /// Nil for a model without one.
-    package let chatTemplate: ChatTemplate?
-    package let engine: EngineThread
-    /// Compiled constraints of structured output.
-    package let constraints: ConstraintCache
-
-    init(
-        name: String, digest: String, configuration: ModelConfiguration, tokenizer: Tokenizer,
-        chatTemplate: ChatTemplate?, engine: EngineThread
-    ) {
-        self.name = name
-        self.digest = digest
-        self.configuration = configuration
-        self.tokenizer = tokenizer
-        self.chatTemplate = chatTemplate
-        self.engine = engine
-        let size = configuration.vocabularySize
-        constraints = ConstraintCache { Vocabulary(tokenizer, size: size) }
-    }
-}
 
 package actor ServedModels {
     private struct Place {
@@ -78,6 +20,7 @@ package actor ServedModels {
     private let limits: ServingLimits
     private let lookup: Lookup
     private let logger: Logger
+    private let adapters: AdapterShelf
     private var places: [String: Place] = [:]
 
     /// - Parameter lookup: the registry.
@@ -85,17 +28,37 @@ package actor ServedModels {
         self.limits = limits
         self.logger = logger
         self.lookup = lookup
+        adapters = AdapterShelf(byteLimit: limits.adapterBytes, logger: logger)
     }
 
-    /// Which of these models a new job may ask for now: all while there is room or someone idle to make room, else those
-    /// that are in memory.
-    package func available(_ names: [String]) -> [String] {
+    /// Names of those that a new job may ask for now: all while there is room or someone idle to make room, else the
+    /// models that are in memory, and their adapters.
+    package func available(_ registered: [RegisteredModel]) -> [String] {
         let isFull = places.count >= limits.models && places.values.allSatisfy { $0.users > 0 }
-        return isFull ? names.filter { places[$0] != nil } : names
+        return registered.filter { !isFull || places[$0.base ?? $0.name] != nil }.map(\.name)
     }
 
-    /// Lends the model to `body`; it stays in memory meanwhile.
+    /// Lends the model, or the base of an adapter with the adapter, to `body`; it stays in memory meanwhile.
     package func use<Value: Sendable>(
+        _ name: String, _ body: @Sendable (Result<ResidentModel, JobFailure>) async -> Value
+    ) async -> Value {
+        if places[name] != nil { return await useModel(name, body) }
+        // Looked up for every job: an adapter may have been registered anew.
+        switch await registered(name) {
+        case .failure(let failure): return await body(.failure(failure))
+        case .success(let model):
+            guard let base = model.base else { return await useModel(name, body) }
+            return await useModel(base) { [adapters] loaded in
+                switch loaded {
+                case .failure: await body(loaded)
+                case .success(let resident):
+                    await body(adapters.adapter(model, on: resident).map { resident.with($0) })
+                }
+            }
+        }
+    }
+
+    private func useModel<Value: Sendable>(
         _ name: String, _ body: @Sendable (Result<ResidentModel, JobFailure>) async -> Value
     ) async -> Value {
         await makeRoom(for: name)
@@ -134,27 +97,23 @@ package actor ServedModels {
 
     // MARK: Loading
 
-    @concurrent
-    private nonisolated func load(_ name: String) async -> Result<ResidentModel, JobFailure> {
-        let registered: RegisteredModel
+    private nonisolated func registered(_ name: String) async -> Result<RegisteredModel, JobFailure> {
         do {
             guard let found = try await lookup(name) else {
                 return .failure(
                     JobFailure(code: "unknown_model", message: "model: \"\(name)\" is not registered", field: "model"))
             }
-            registered = found
+            return .success(found)
         } catch {
             return .failure(
                 JobFailure(code: "model_unavailable", message: "model: the registry can't be read: \(error)"))
         }
-        do throws(ModelError) {
-            return .success(try read(registered))
-        } catch {
-            // A file that is not there may be on another worker, or come back; a broken one stays broken.
-            let isAbsent = if case .unreadable = error { true } else { false }
-            return .failure(
-                JobFailure(
-                    code: isAbsent ? "model_unavailable" : "invalid_model", message: "model: \(error)", field: "model"))
+    }
+
+    @concurrent
+    private nonisolated func load(_ name: String) async -> Result<ResidentModel, JobFailure> {
+        await registered(name).flatMap { registered in
+            Result { () throws(ModelError) in try read(registered) }.mapError(\.failure)
         }
     }
 
@@ -185,8 +144,7 @@ package actor ServedModels {
         let seconds = Date().timeIntervalSince(start)
         logger.info("model \(registered.name) loaded in \(String(format: "%.1f", seconds)) s")
         return ResidentModel(
-            name: registered.name, digest: loaded.digest + limits.digestSuffix,
-            configuration: loaded.model.configuration, tokenizer: loaded.tokenizer,
-            chatTemplate: template, engine: engine)
+            name: registered.name, source: source, digest: loaded.digest, digestSuffix: limits.digestSuffix,
+            tokenizer: loaded.tokenizer, chatTemplate: template, engine: engine)
     }
 }

@@ -48,6 +48,9 @@ package final class QuantizeHandler: JobHandler {
                     JobFailure(
                         code: "unknown_model", message: "model: \"\(lease.model)\" is not registered", field: "model"))
             }
+            guard parent.base == nil else {
+                throw InputError(field: "model", reason: "\"\(parent.name)\" is an adapter; only models are quantised")
+            }
             let taken = try await store.model(input.name)
             let job = QuantizeRun(
                 input: input, parent: parent, taken: taken?.digest, folder: folder, threads: threads,
@@ -55,7 +58,7 @@ package final class QuantizeHandler: JobHandler {
             let made = try await Self.onThread { goOn in
                 try job.run(goOn: goOn) { progress.report(["done": .number($0)]) }
             }
-            try await store.register(made.model, parentDigest: parent.digest)
+            try await store.register(made.model)
             return .succeeded(result: made.report, usage: nil)
         } catch {
             return outcome(of: error)
@@ -99,7 +102,7 @@ package final class QuantizeHandler: JobHandler {
 /// The registry, as this kind of job needs it.
 package protocol QuantizeStore: Sendable {
     func model(_ name: String) async throws(StoreError) -> RegisteredModel?
-    func register(_ model: RegisteredModel, parentDigest: String?) async throws(StoreError)
+    func register(_ model: RegisteredModel) async throws(StoreError)
 }
 
 extension PostgresJobStore: QuantizeStore {}

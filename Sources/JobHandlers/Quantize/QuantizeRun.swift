@@ -55,7 +55,8 @@ struct QuantizeRun: Sendable {
         try publish(draft, as: path, digest: after.digest)
         let model = RegisteredModel(
             name: input.name, digest: after.digest, architecture: made.architecture.rawValue,
-            contextLength: made.configuration.contextLength, uri: path, bytes: after.bytes)
+            contextLength: made.configuration.contextLength, uri: path, bytes: after.bytes,
+            parentDigest: parent.digest)
         return Made(model: model, report: report(model, before, after))
     }
 

@@ -28,7 +28,7 @@ struct ScoreJob: ModelJob {
                 ScoreRequest(
                     id: calls.nextRequest(), tokens: choice.pair.tokens, endings: choice.endings,
                     firstScored: choice.pair.firstScored, alternatives: max(0, input.logprobs),
-                    priority: -lease.priority)
+                    adapter: model.adapter, priority: -lease.priority)
             }
             return await scores(of: requests, on: model, calls, field: "input.continuations") { scores in
                 let entries = zip(texts, choices.scores(scores)).map { text, score in entry(text, score, model) }
@@ -120,7 +120,8 @@ struct ScoreJob: ModelJob {
             ScoreRequest(
                 id: calls.nextRequest(), tokens: first + tokens[window.tokens],
                 firstScored: first.count + window.scored.lowerBound - window.tokens.lowerBound,
-                alternatives: max(0, input.logprobs), priority: -lease.priority)
+                alternatives: max(0, input.logprobs), adapter: model.adapter,
+                priority: -lease.priority)
         }
     }
 

@@ -120,7 +120,7 @@ package final class MemoryJobStore: JobStore {
     // MARK: Registry of models
 
     package func register(_ model: RegisteredModel) throws(StoreError) {
-        try change { queue, _ throws(StoreError) in queue.models[model.name] = model }
+        try change { queue, _ throws(StoreError) in try queue.register(model) }
     }
 
     package func models() throws(StoreError) -> [RegisteredModel] {
@@ -132,7 +132,7 @@ package final class MemoryJobStore: JobStore {
     }
 
     package func removeModel(_ name: String) throws(StoreError) -> Bool {
-        try change { queue, _ throws(StoreError) in queue.models.removeValue(forKey: name) != nil }
+        try change { queue, _ throws(StoreError) in try queue.removeModel(name) }
     }
 
     // MARK: Publisher

@@ -3,10 +3,11 @@ import PostgresClient
 
 enum ModelSQL {
     static let register: SQL = """
-        INSERT INTO millrace.models (name, digest, architecture, context_length, uri, bytes, parent_digest)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        INSERT INTO millrace.models (name, digest, architecture, context_length, uri, bytes, parent_digest, base)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         ON CONFLICT (name) DO UPDATE SET digest = EXCLUDED.digest, architecture = EXCLUDED.architecture,
-            context_length = EXCLUDED.context_length, uri = EXCLUDED.uri, bytes = EXCLUDED.bytes, parent_digest = EXCLUDED.parent_digest, created_at = now()
+            context_length = EXCLUDED.context_length, uri = EXCLUDED.uri, bytes = EXCLUDED.bytes,
+            parent_digest = EXCLUDED.parent_digest, base = EXCLUDED.base, created_at = now()
         """
     static let list: SQL = "SELECT * FROM millrace.models ORDER BY name"
     static let one: SQL = "SELECT * FROM millrace.models WHERE name = $1"
@@ -15,6 +16,8 @@ enum ModelSQL {
     static func model(_ row: PostgresRow) throws(PostgresError) -> RegisteredModel {
         RegisteredModel(
             name: try row.get("name"), digest: try row.get("digest"), architecture: try row.get("architecture"),
-            contextLength: try row.get("context_length"), uri: try row.get("uri"), bytes: try row.get("bytes"))
+            contextLength: try row.get("context_length"), uri: try row.get("uri"), bytes: try row.get("bytes"),
+            parentDigest: try row.optional("parent_digest", as: String.self),
+            base: try row.optional("base", as: String.self))
     }
 }

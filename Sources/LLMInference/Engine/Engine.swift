@@ -27,6 +27,10 @@ package final class Engine {
     /// One for each thread.
     let samplers: [Sampler]
     var sequences: [UInt64: any EngineSequence] = [:]
+    /// Of the requests that have one.
+    private var adapters: [UInt64: LoRAAdapter] = [:]
+    /// Where each adapter's prefixes begin, by its digest.
+    private var roots: [String: Int32] = [:]
     var slots: [(any EngineSequence)?]
     /// Ends that need no step; told at the beginning of the next one.
     var pendingEnds: [any EngineSequence] = []
@@ -61,6 +65,7 @@ package final class Engine {
             var table: [Int32] = []
             table.reserveCapacity(min(longest, limits.cacheBlocks))
             batch.blockTables.append(table)
+            batch.adapters.append(nil)
         }
     }
 
@@ -75,20 +80,31 @@ package final class Engine {
     package func submit(_ request: any EngineRequest) throws(EngineError) {
         if sequences[request.id] != nil { throw .duplicateRequest(request.id) }
         if scheduler.waiting >= limits.maximumWaiting { throw .busy(waiting: scheduler.waiting) }
+        if let adapter = request.adapter, !model.fits(adapter) { throw .foreignAdapter }
         let sequence = try request.sequence(for: model)
         let blocks = TokenBlock.count(forTokens: sequence.longest)
         guard blocks <= limits.cacheBlocks else {
             throw .exceedsCache(neededBlocks: blocks, cacheBlocks: limits.cacheBlocks)
         }
         sequences[request.id] = sequence
+        adapters[request.id] = request.adapter
         if sequence.isComplete {
             pendingEnds.append(sequence)
         } else {
             scheduler.enqueue(
                 request: request.id, priority: request.priority, known: sequence.known,
                 tokenBlocks: TokenBlock.blocks(of: sequence.tokens, count: sequence.known), longest: sequence.longest,
-                outputFrom: sequence.outputFrom)
+                outputFrom: sequence.outputFrom, root: root(of: request.adapter))
         }
+    }
+
+    /// Keys and values depend on the adapter too, so its prefixes are its own.
+    private func root(of adapter: LoRAAdapter?) -> Int32 {
+        guard let adapter else { return BlockPool.root }
+        let next = BlockPool.root - 1 - Int32(roots.count)
+        let root = roots[adapter.digest] ?? next
+        roots[adapter.digest] = root
+        return root
     }
 
     /// Ends a request with what it has so far. The event comes with the next step. Unknown ids are ignored: the request
@@ -170,6 +186,7 @@ package final class Engine {
     /// Tells a sequence's last event.
     private func tell(_ event: EngineEvent, _ sink: (EngineEvent) -> Void) {
         sequences[event.request] = nil
+        adapters[event.request] = nil
         if case .failed = event { counters.failed += 1 } else { counters.finished += 1 }
         sink(event)
     }
@@ -188,11 +205,13 @@ package final class Engine {
             let sequence = sequences[move.request]!
             sequence.reserve()
             slots[move.slot] = sequence
+            batch.adapters[move.slot] = adapters[move.request]
         }
     }
 
     private func vacate(_ slot: Int) {
         slots[slot] = nil
+        batch.adapters[slot] = nil
         batch.blockTables[slot].removeAll(keepingCapacity: true)
     }
 }

@@ -30,6 +30,7 @@ package struct ServedModel: StepModel {
     package var contextLength: Int { model.configuration.contextLength }
     package var endOfTextTokens: [Int32] { model.configuration.endOfText }
     package func makeTextDecoder() -> any TextDecoder { makeDecoder() }
+    package func fits(_ adapter: LoRAAdapter) -> Bool { adapter.fits(model.configuration) }
 
     package func makeRunner(
         cacheBlocks: Int, maximumRows: Int, maximumLogitRows: Int, team: ThreadTeam

@@ -10,6 +10,8 @@ package protocol StepModel: Sendable {
     /// Tokens that end an answer.
     var endOfTextTokens: [Int32] { get }
     func makeTextDecoder() -> any TextDecoder
+    /// Whether the adapter belongs to a model like this one.
+    func fits(_ adapter: LoRAAdapter) -> Bool
     /// Elements of a token's state after the last norm.
     var hiddenSize: Int { get }
     /// Memory for running: a cache of `cacheBlocks` blocks, and room for a step of at most these many rows and for the

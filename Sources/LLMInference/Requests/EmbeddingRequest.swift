@@ -1,4 +1,5 @@
 // A text as one vector: what the model makes of its tokens before the LM head.
+import LLMModels
 
 /// Asks for the states after the last norm (`last_hidden_state` in transformers), pooled into one.
 package struct EmbeddingRequest: EngineRequest, Hashable {
@@ -14,13 +15,18 @@ package struct EmbeddingRequest: EngineRequest, Hashable {
     package var pooling: Pooling
     /// Scale the vector to length 1.
     package var normalizes: Bool
+    package var adapter: LoRAAdapter?
     package var priority: Int
 
-    package init(id: UInt64, tokens: [Int32], pooling: Pooling = .mean, normalizes: Bool = true, priority: Int = 0) {
+    package init(
+        id: UInt64, tokens: [Int32], pooling: Pooling = .mean, normalizes: Bool = true, adapter: LoRAAdapter? = nil,
+        priority: Int = 0
+    ) {
         self.id = id
         self.tokens = tokens
         self.pooling = pooling
         self.normalizes = normalizes
+        self.adapter = adapter
         self.priority = priority
     }
 

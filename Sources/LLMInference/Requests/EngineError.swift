@@ -4,6 +4,8 @@ package enum EngineError: Error, Sendable, Hashable {
     /// A sampling parameter or limit out of its range.
     case invalidParameter(field: String, reason: String)
     case emptyPrompt
+    /// The adapter was made for a model of other shapes.
+    case foreignAdapter
     /// A token id that the model's vocabulary doesn't have.
     case tokenOutOfRange(field: String, index: Int, token: Int32, vocabularySize: Int)
     /// No room for one generated token.
@@ -36,6 +38,8 @@ extension EngineError: CustomStringConvertible {
             "\(field): \(reason)"
         case .emptyPrompt:
             "prompt: has no tokens"
+        case .foreignAdapter:
+            "adapter: belongs to another model"
         case .tokenOutOfRange(let field, let index, let token, let vocabularySize):
             "\(field)[\(index)]: token \(token) is outside of the vocabulary of \(vocabularySize)"
         case .promptTooLong(let tokens, let contextLength):

@@ -1,4 +1,5 @@
 // What an engine can be asked for. All kinds share its batch, its cache and its slots.
+import LLMModels
 
 /// A generation, a score or an embedding.
 package protocol EngineRequest: Sendable {
@@ -6,6 +7,8 @@ package protocol EngineRequest: Sendable {
     var id: UInt64 { get }
     /// Higher starts first; first come, first served among equals.
     var priority: Int { get }
+    /// What changes the model's products for it; nil for the model as it is. Requests with different ones share steps.
+    var adapter: LoRAAdapter? { get }
     /// Tokens that it begins with.
     var tokenCount: Int { get }
     /// Checks the request; what the engine holds of it from then on.

@@ -1,5 +1,6 @@
 // An answer to a prompt.
 import LLMConstraints
+import LLMModels
 
 /// One prompt to be continued.
 package struct GenerationRequest: EngineRequest, Hashable {
@@ -12,17 +13,19 @@ package struct GenerationRequest: EngineRequest, Hashable {
     /// What the text must satisfy; it does so also when it ends at `maximumTokens`. Can't go with stop strings, stop tokens and
     /// `ignoreEndOfText`, which would end the text elsewhere or not at all.
     package var constraint: TokenConstraint?
+    package var adapter: LoRAAdapter?
     package var priority: Int
 
     package init(
         id: UInt64, prompt: [Int32], parameters: SamplingParameters = SamplingParameters(),
-        resumeTokens: [Int32] = [], constraint: TokenConstraint? = nil, priority: Int = 0
+        resumeTokens: [Int32] = [], constraint: TokenConstraint? = nil, adapter: LoRAAdapter? = nil, priority: Int = 0
     ) {
         self.id = id
         self.prompt = prompt
         self.parameters = parameters
         self.resumeTokens = resumeTokens
         self.constraint = constraint
+        self.adapter = adapter
         self.priority = priority
     }
 

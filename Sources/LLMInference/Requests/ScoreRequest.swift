@@ -1,4 +1,5 @@
 // How probable given tokens are.
+import LLMModels
 
 /// Asks for the log-probability of each token from `firstScored` on, given those before it.
 package struct ScoreRequest: EngineRequest, Hashable {
@@ -10,16 +11,19 @@ package struct ScoreRequest: EngineRequest, Hashable {
     package var firstScored: Int
     /// Most probable tokens to tell beside each scored one, 0…20.
     package var alternatives: Int
+    package var adapter: LoRAAdapter?
     package var priority: Int
 
     package init(
-        id: UInt64, tokens: [Int32], endings: [Int32] = [], firstScored: Int, alternatives: Int = 0, priority: Int = 0
+        id: UInt64, tokens: [Int32], endings: [Int32] = [], firstScored: Int, alternatives: Int = 0,
+        adapter: LoRAAdapter? = nil, priority: Int = 0
     ) {
         self.id = id
         self.tokens = tokens
         self.endings = endings
         self.firstScored = firstScored
         self.alternatives = alternatives
+        self.adapter = adapter
         self.priority = priority
     }
 

@@ -3,8 +3,8 @@
 
 /// Blocks are free, in use, or cached: unused, but holding keys and values that a later sequence may begin with.
 ///
-/// The prefix tree: a *named* block stands for a token block after a named block (or at the beginning), so a path from the
-/// beginning spells a prefix, exactly, not by a hash of it. Its keys and values are those of every sequence with that
+/// The prefix tree: a *named* block stands for a token block after a named block, or after a root, so a path from a root
+/// spells a prefix, exactly, not by a hash of it. Its keys and values are those of every sequence with that root and
 /// prefix, since they depend on nothing else. A named block is *ready* once they have been computed.
 ///
 /// Whoever uses a named block uses all those before it. So the cached blocks, taken from the ends of their paths, can all
@@ -19,7 +19,7 @@ package struct BlockPool: Sendable {
     }
 
     private struct Name: Hashable {
-        /// The block before, or -1.
+        /// The block before, or a root.
         var parent: Int32
         var tokens: TokenBlock
     }
@@ -32,6 +32,9 @@ package struct BlockPool: Sendable {
         /// Neighbours in the list of cached blocks without children.
         var older: Int32 = -1, newer: Int32 = -1
     }
+
+    /// The usual beginning of a prefix; every other negative number is one as well.
+    package static let root: Int32 = -1
 
     package let blockCount: Int
     private var blocks: [Block]
@@ -54,7 +57,7 @@ package struct BlockPool: Sendable {
 
     // MARK: Taking
 
-    /// What there is for `tokens` after the named block `parent` (-1: at the beginning).
+    /// What there is for `tokens` after the named block or root `parent`.
     package func match(_ tokens: TokenBlock, after parent: Int32) -> Match {
         guard let block = named[Name(parent: parent, tokens: tokens)] else { return .none }
         return blocks[Int(block)].isReady ? .ready(block) : .pending
@@ -81,8 +84,8 @@ package struct BlockPool: Sendable {
 
     // MARK: Naming
 
-    /// Names a block that its one user fills with `tokens` after the named block `parent` (-1: at the beginning). False,
-    /// with nothing changed, when another one has that name.
+    /// Names a block that its one user fills with `tokens` after the named block or root `parent`. False, with
+    /// nothing changed, when another one has that name.
     package mutating func name(_ block: Int32, _ tokens: TokenBlock, after parent: Int32) -> Bool {
         let name = Name(parent: parent, tokens: tokens)
         guard named[name] == nil else { return false }

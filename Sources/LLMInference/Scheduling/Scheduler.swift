@@ -25,6 +25,8 @@ package struct Scheduler: Sendable {
         package internal(set) var computed = 0
         /// The outputs of rows from this position on are wanted; the last known row's always is.
         package let outputFrom: Int
+        /// Where its prefix begins in the pool's tree.
+        let root: Int32
         /// Tokens that it may come to have in the cache.
         let longest: Int
         package internal(set) var table = BlockTable()
@@ -83,10 +85,10 @@ package struct Scheduler: Sendable {
     // MARK: Events
 
     /// A new request waits. `known`: tokens so far, `tokenBlocks` their whole blocks; `longest`: tokens whose keys and
-    /// values its longest answer needs.
+    /// values its longest answer needs; `root`: only sequences with the same one share blocks.
     package mutating func enqueue(
         request: UInt64, priority: Int, known: Int, tokenBlocks: [TokenBlock] = [], longest: Int,
-        outputFrom: Int = .max
+        outputFrom: Int = .max, root: Int32 = BlockPool.root
     ) {
         precondition(known >= 1 && longest >= known && tokenBlocks.count <= known / TokenBlock.size)
         precondition(TokenBlock.count(forTokens: longest) <= pool.blockCount, "never fits the cache")
@@ -94,7 +96,7 @@ package struct Scheduler: Sendable {
         enqueue(
             Sequence(
                 request: request, priority: priority, arrival: arrivals, known: known, outputFrom: outputFrom,
-                longest: longest, tokenBlocks: tokenBlocks))
+                root: root, longest: longest, tokenBlocks: tokenBlocks))
     }
 
     /// The plan was carried out.
@@ -253,9 +255,9 @@ package struct Scheduler: Sendable {
         return true
     }
 
-    /// The named block before block `index` of the sequence, -1 at its beginning; nil if that one has no name.
+    /// The named block before block `index` of the sequence, its root at the beginning; nil if that one has no name.
     private func namedParent(of index: Int, _ sequence: Sequence) -> Int32? {
-        if index == 0 { return -1 }
+        if index == 0 { return sequence.root }
         let parent = sequence.table.blocks[index - 1]
         return pool.isNamed(parent) ? parent : nil
     }
@@ -273,7 +275,7 @@ package struct Scheduler: Sendable {
 
     /// Blocks of its beginning that are there or being computed.
     private func sharedBlocks(_ sequence: Sequence) -> Int {
-        var parent: Int32 = -1
+        var parent = sequence.root
         for index in 0..<sequence.shareable {
             switch pool.match(sequence.tokenBlocks[index], after: parent) {
             case .none: return index
@@ -287,7 +289,7 @@ package struct Scheduler: Sendable {
     /// Blocks that the pool would lose to a waiting sequence now.
     private func missingBlocks(_ sequence: Sequence) -> Int {
         var missing = TokenBlock.count(forTokens: sequence.known)
-        var parent: Int32 = -1
+        var parent = sequence.root
         for index in 0..<sequence.shareable {
             switch pool.match(sequence.tokenBlocks[index], after: parent) {
             case .none: return missing

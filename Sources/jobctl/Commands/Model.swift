@@ -24,6 +24,16 @@ extension RegisteredModel {
             contextLength: source.configuration.contextLength, uri: path, bytes: try Self.size(of: path))
     }
 
+    /// An adapter of a registered model; the whole of it is read and checked.
+    init(adapter name: String, path: String, base: RegisteredModel) throws {
+        guard base.base == nil else { throw CommandError("base: \"\(base.name)\" is an adapter itself") }
+        let path = URL(fileURLWithPath: path).standardizedFileURL.path
+        let adapter = try openAdapter(path, base: openModel(base.uri))
+        self.init(
+            name: name, digest: adapter.digest, architecture: base.architecture, contextLength: base.contextLength,
+            uri: path, bytes: adapter.bytes, parentDigest: base.digest, base: base.name)
+    }
+
     private static func size(of path: String) throws -> Int64 {
         let files = FileManager.default
         var isFolder: ObjCBool = false
@@ -38,24 +48,44 @@ extension RegisteredModel {
         [
             "name": .string(name), "digest": .string(digest), "architecture": .string(architecture),
             "context_length": .integer(Int64(contextLength)), "uri": .string(uri), "bytes": .integer(bytes),
+            "base": base.map(JSONValue.string) ?? .null, "parent_digest": parentDigest.map(JSONValue.string) ?? .null,
         ]
     }
 }
 
 struct ModelAdd: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "add", abstract: "Register a GGUF file or a Hugging Face folder under a name.")
+        commandName: "add", abstract: "Register a GGUF file or a Hugging Face folder under a name.",
+        discussion: "With --base it is a LoRA adapter: a folder that PEFT saved, or a GGUF adapter.")
     @Argument(help: "The name that jobs will use.")
     var name: String
     @Argument(help: "Path as workers see it.")
     var path: String
+    @Option(help: "The registered model that an adapter changes.")
+    var base: String?
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
-        let model = try RegisteredModel(name: name, path: path)
-        try await common.withStore { try await $0.register(model) }
-        common.show(
-            model.json, text: "\(name): \(model.architecture), context \(model.contextLength), SHA-256 \(model.digest)")
+        let model = try await common.withStore { store in
+            let model =
+                if let base {
+                    try RegisteredModel(adapter: name, path: path, base: await store.registered(base, "base"))
+                } else {
+                    try RegisteredModel(name: name, path: path)
+                }
+            try await store.register(model)
+            return model
+        }
+        let kind = base.map { "adapter of \($0)" } ?? "\(model.architecture), context \(model.contextLength)"
+        common.show(model.json, text: "\(name): \(kind), SHA-256 \(model.digest)")
+    }
+}
+
+extension PostgresJobStore {
+    /// - Parameter field: what named it, for the message.
+    func registered(_ name: String, _ field: String) async throws -> RegisteredModel {
+        guard let model = try await model(name) else { throw CommandError("\(field): \"\(name)\" is not registered") }
+        return model
     }
 }
 
@@ -65,10 +95,13 @@ struct ModelList: AsyncParsableCommand {
 
     func run() async throws {
         let models = try await common.withStore { try await $0.models() }
-        var table = TextTable(header: ["NAME", "ARCHITECTURE", "CONTEXT", "MB", "PATH"])
+        var table = TextTable(header: ["NAME", "BASE", "ARCHITECTURE", "CONTEXT", "MB", "PATH"])
         for model in models {
             table.rows.append(
-                [model.name, model.architecture, "\(model.contextLength)", "\(model.bytes / 1_000_000)", model.uri])
+                [
+                    model.name, model.base ?? "", model.architecture, "\(model.contextLength)",
+                    "\(model.bytes / 1_000_000)", model.uri,
+                ])
         }
         common.show(.array(models.map(\.json)), text: table.text(orElse: "No models."))
     }
@@ -81,13 +114,13 @@ struct ModelShow: AsyncParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
-        guard let model = try await common.withStore({ try await $0.model(name) }) else {
-            throw CommandError("model: \"\(name)\" is not registered")
-        }
-        let lines = [
+        let model = try await common.withStore { try await $0.registered(name, "model") }
+        var lines = [
             ("model", model.name), ("family", model.architecture), ("context", "\(model.contextLength) tokens"),
             ("size", "\(model.bytes / 1_000_000) MB"), ("path", model.uri), ("SHA-256", model.digest),
         ]
+        if let base = model.base { lines.append(("adapter of", base)) }
+        if let parent = model.parentDigest { lines.append(("made of", parent)) }
         common.show(model.json, text: TextTable.pairs(lines))
     }
 }
