@@ -6,6 +6,15 @@ package enum FuzzFormat: String, Sendable, CaseIterable {
     /// A Hugging Face folder as one input: four bytes with the length of config.json, config.json, model.safetensors.
     case folder
     case tokenizer
+    /// A PEFT folder as one input, in the same way, for the small Llama in a GGUF file.
+    case adapter
+    /// A GGUF adapter for the same model in a Hugging Face folder.
+    case ggufAdapter
+
+    /// What adapters are opened for.
+    var base: String {
+        Self.tests + "ModelsTests/Goldens/models/llama/" + (self == .adapter ? "q8_0.gguf" : "hf")
+    }
 
     /// The golden files, by a name to print.
     package var seeds: [(name: String, bytes: [UInt8])] {
@@ -17,6 +26,9 @@ package enum FuzzFormat: String, Sendable, CaseIterable {
             func read(_ name: String) throws -> [UInt8] {
                 try [UInt8](Data(contentsOf: URL(fileURLWithPath: Self.tests + name)))
             }
+            func folder(_ configuration: String, _ weights: String) throws -> [UInt8] {
+                HuggingFaceInput(configuration: try read(configuration), weights: try read(weights)).bytes
+            }
             switch self {
             case .gguf:
                 let models = try list("ModelsTests/Goldens/models/").map { $0 + "/q8_0.gguf" }
@@ -25,10 +37,16 @@ package enum FuzzFormat: String, Sendable, CaseIterable {
             case .folder:
                 let folders = try list("ModelsTests/Goldens/models/").map { $0 + "/hf/" }
                 return try folders.filter { files.fileExists(atPath: Self.tests + $0 + "model.safetensors") }.map {
-                    let parts = HuggingFaceInput(
-                        configuration: try read($0 + "config.json"), weights: try read($0 + "model.safetensors"))
-                    return ($0, parts.bytes)
+                    ($0, try folder($0 + "config.json", $0 + "model.safetensors"))
                 }
+            case .adapter:
+                return try ["llama-all", "llama-ranks"].map { name in
+                    let place = "ModelsTests/Goldens/adapters/\(name)/adapter_"
+                    return (name, try folder(place + "config.json", place + "model.safetensors"))
+                }
+            case .ggufAdapter:
+                let name = "ModelsTests/Goldens/adapters/llama-all.gguf"
+                return [(name, try read(name))]
             case .tokenizer:
                 let names = try list("TokenizersTests/Goldens/").map { $0 + "/tokenizer.json" }
                 return try names.filter { files.fileExists(atPath: Self.tests + $0) }.map { ($0, try read($0)) }

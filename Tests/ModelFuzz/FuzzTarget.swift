@@ -16,6 +16,11 @@ package final class FuzzTarget {
     private let format: FuzzFormat
     private let folder: String
     private let team = ThreadTeam(threads: 1)
+    /// What adapters are opened for.
+    private lazy var base = Result { () throws in
+        let source = try openModel(format.base)
+        return (source, try LanguageModel(source, precision: .served, team: team))
+    }
     private static let text = "Hello <s> 123 \u{2581} na\u{EF}ve\n\n\u{1F980}<|im_start|>"
 
     /// - Parameter folder: exists; inputs are written here.
@@ -35,6 +40,14 @@ package final class FuzzTarget {
                 try write("config.json", parts.configuration)
                 try write("model.safetensors", parts.weights)
                 try run(model: folder)
+            case .adapter:
+                let parts = HuggingFaceInput(bytes)
+                try write("adapter_config.json", parts.configuration)
+                try write("adapter_model.safetensors", parts.weights)
+                try run(adapter: folder)
+            case .ggufAdapter:
+                try write("input.gguf", bytes)
+                try run(adapter: folder + "/input.gguf")
             case .tokenizer:
                 try run(Tokenizer(tokenizerJSON: bytes, configurationJSON: nil))
             }
@@ -45,13 +58,22 @@ package final class FuzzTarget {
     private func run(model path: String) throws {
         let source = try openModel(path)
         if let tokenizer = try? source.tokenizer() { try run(tokenizer) }
-        let model = try LanguageModel(source, precision: .served, team: team)
+        step(try LanguageModel(source, precision: .served, team: team))
+    }
+
+    private func run(adapter path: String) throws {
+        let (source, model) = try base.get()
+        step(model, LoRAAdapter(try openAdapter(path, base: source), for: source.configuration))
+    }
+
+    private func step(_ model: LanguageModel, _ adapter: LoRAAdapter? = nil) {
         let last = Int32(model.configuration.vocabularySize - 1)
         var batch = StepBatch()
         batch.tokens = Array([0, last / 2, last].prefix(model.configuration.contextLength))
         batch.positions = Array(0..<Int32(batch.tokens.count))
         batch.sequences = batch.tokens.map { _ in 0 }
         batch.blockTables = [[0]]
+        batch.adapters = [adapter]
         batch.outputRows = [Int32(batch.tokens.count - 1)]
         let work = model.makeWorkspace(maximumRows: batch.tokens.count, maximumLogitRows: 1, team: team)
         let states = model.forward(batch, cache: model.makeCache(blocks: 1), work: work, team: team)

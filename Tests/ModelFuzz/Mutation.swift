@@ -21,9 +21,9 @@ package enum Mutation {
         var bytes = bytes
         for _ in 0..<Int.random(in: 1...3, using: &random) {
             switch format {
-            case .gguf: binary(&bytes, structure: 6_000, &random)
+            case .gguf, .ggufAdapter: binary(&bytes, structure: 6_000, &random)
             case .tokenizer: text(&bytes, structure: Bool.random(using: &random) ? 3_000 : .max, &random)
-            case .folder:
+            case .folder, .adapter:
                 var parts = HuggingFaceInput(bytes)
                 if Int.random(in: 0..<3, using: &random) == 0 {
                     text(&parts.configuration, structure: .max, &random)
