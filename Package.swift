@@ -102,7 +102,7 @@ let package = Package(
             [
                 "JobModel", "JobMigrations", "JobSettings", "JobStorage", "JobPublishing", "PostgresClient",
                 "RedisClient",
-                "LLMModels", "JSON", .orderedCollections, .argumentParser, .logging, .crypto,
+                "LLMModels", "LLMKernels", "JSON", .orderedCollections, .argumentParser, .logging, .crypto,
             ]),
         program(
             "jobbench",

@@ -4,7 +4,7 @@ ALTER TABLE millrace.models
     ADD COLUMN base text REFERENCES millrace.models (name),
     ADD CONSTRAINT models_adapter CHECK (base IS NULL OR parent_digest IS NOT NULL);
 COMMENT ON COLUMN millrace.models.base IS 'For an adapter the name of the model that it changes; NULL for a model.';
-COMMENT ON COLUMN millrace.models.parent_digest IS 'SHA-256 of the model that this one was made of by a quantize job, or that an adapter was registered for; else NULL.';
+COMMENT ON COLUMN millrace.models.parent_digest IS 'SHA-256 of the model that this one was made of, by a quantize job or by merging an adapter, or that an adapter was registered for; else NULL.';
 COMMENT ON TABLE millrace.models IS 'Registered models and adapters: a job names one of these, and every worker loads the same bytes.';
 
 CREATE FUNCTION millrace.check_base()

@@ -1,5 +1,4 @@
 // Writes GGUF v3 files: for tests, and for jobs that make a model out of another.
-import Glibc
 
 package struct GGUFWriter {
     package var metadata: GGUFMetadata
@@ -33,36 +32,19 @@ package struct GGUFWriter {
                 byteCount: shape.dropLast().reduce(rowBytes, *), bytes: bytes))
     }
 
-    /// Writes everything to a file beside `path` and renames it, so that `path` never names half a model.
+    /// `path` never names half a model.
     package func write(to path: String) throws(ModelError) {
-        let temporary = "\(path).\(getpid()).partial"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw .unwritable(path: temporary, reason: systemReason()) }
-        do throws(ModelError) {
-            defer { close(descriptor) }
-            try write(to: descriptor, temporary)
-            guard fsync(descriptor) == 0 else { throw .unwritable(path: temporary, reason: systemReason()) }
-        } catch {
-            unlink(temporary)
-            throw error
-        }
-        guard rename(temporary, path) == 0 else {
-            let reason = systemReason()
-            unlink(temporary)
-            throw .unwritable(path: path, reason: reason)
-        }
-    }
-
-    private func write(to descriptor: Int32, _ path: String) throws(ModelError) {
+        let file = try FileWriter(path)
         let header = header()
-        try Self.write(header + Self.padding(after: header.count), to: descriptor, path)
+        try file.write(header + Self.padding(after: header.count))
         for tensor in tensors {
             let bytes = try tensor.bytes()
             precondition(
                 bytes.count == tensor.byteCount, "\(tensor.name): \(bytes.count) bytes, not \(tensor.byteCount)")
-            try Self.write(bytes, to: descriptor, path)
-            try Self.write(Self.padding(after: bytes.count), to: descriptor, path)
+            try file.write(bytes)
+            try file.write(Self.padding(after: bytes.count))
         }
+        try file.finish()
     }
 
     /// Everything before the data.
@@ -93,18 +75,6 @@ package struct GGUFWriter {
 
     private static func padding(after count: Int) -> [UInt8] {
         Array(repeating: 0, count: -count & (alignment - 1))
-    }
-
-    private static func write(_ bytes: [UInt8], to descriptor: Int32, _ path: String) throws(ModelError) {
-        var start = 0
-        while start < bytes.count {
-            let written = bytes.withUnsafeBytes {
-                Glibc.write(descriptor, $0.baseAddress! + start, bytes.count - start)
-            }
-            if written < 0 && errno == EINTR { continue }
-            guard written > 0 else { throw .unwritable(path: path, reason: systemReason()) }
-            start += written
-        }
     }
 }
 

@@ -28,6 +28,13 @@ package struct HuggingFaceFolder: Sendable {
         shardIndices[name].map { (shards[$0][name]!, shards[$0].mapping) }
     }
 
+    /// Of all files, in their order.
+    var tensors: [(tensor: SafetensorsTensor, file: MappedFile)] {
+        shards.flatMap { shard in
+            shard.tensors.compactMap { self.tensor($0.name)?.file === shard.mapping ? ($0, shard.mapping) : nil }
+        }
+    }
+
     /// The text of a file of the folder; nil when there is none.
     package func bytes(_ name: String) throws(ModelError) -> [UInt8]? {
         try Self.file(name, in: path).map { [UInt8]($0.bytes) }
@@ -36,10 +43,7 @@ package struct HuggingFaceFolder: Sendable {
     /// SHA-256 over the list of those files that define the model: a README may change without changing it.
     package func digest() throws(ModelError) -> String {
         var files = shards.map { (name: Self.lastComponent($0.path), digest: ModelDigest.ofFile($0.mapping)) }
-        for name in [
-            "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
-            Self.indexName,
-        ] {
+        for name in Self.definingNames + [Self.indexName] {
             if let file = try Self.file(name, in: path) { files.append((name, ModelDigest.ofFile(file))) }
         }
         return ModelDigest.ofFiles(files)
@@ -47,6 +51,15 @@ package struct HuggingFaceFolder: Sendable {
 
     // MARK: Files
 
+    /// What defines a model beside its weights.
+    private static let definingNames = [
+        "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+    ]
+    /// Everything but the weights that others may want of a copy.
+    static let textNames =
+        definingNames + [
+            "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model",
+        ]
     private static let indexName = "model.safetensors.index.json"
     /// The largest tokenizer.json in use has about 35 MB.
     private static let maximumTextBytes = 256 << 20

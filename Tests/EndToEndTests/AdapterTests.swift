@@ -68,6 +68,22 @@ import Testing
             #expect(stray.status == 1 && stray.lines.joined().contains("is an adapter itself"), "\(stray.lines)")
             let shown = try await fleet.jobctl(["model", "show", "tuned", "--json"])
             #expect(shown.values[0]["base"]?.stringValue == Fleet.model)
+
+            // Merged, the adapter is a model like any other, with nearly the same answers.
+            let merge = ["model", "merge", "tuned", "--name", "merged", "--out", folder + "/merged.gguf", "--json"]
+            let merged = try await fleet.jobctl(merge)
+            #expect(merged.status == 0 && merged.values.last?["parent_digest"] == shown.values[0]["parent_digest"])
+            let text = ["--text", "The mill stands by the river.", "--wait", "--json"]
+            var scores: [Double] = []
+            for model in ["tuned", "merged", Fleet.model] {
+                let job = try await fleet.jobctl(["submit", "score", "--model", model] + text).values.last
+                scores.append(try #require(job?["result"]?["logprob"]?.doubleValue))
+            }
+            // The merged matrices are 16 bits wide and read 32-bit inputs; the base reads 8-bit ones.
+            #expect(abs(scores[0] - scores[1]) < 0.5 * abs(scores[0] - scores[2]), "\(scores)")
+            let repeated = try await fleet.jobctl(merge)
+            #expect(
+                repeated.status == 1 && repeated.lines.joined().contains("is registered already"), "\(repeated.lines)")
             #expect(try await fleet.jobctl(["model", "remove", "tuned"]).status == 0)
             second.signal(SIGTERM)
             #expect(await second.wait() == 0)

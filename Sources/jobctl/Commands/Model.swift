@@ -10,7 +10,8 @@ struct Model: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Manage the models that jobs can name.",
         subcommands: [
-            ModelAdd.self, ModelList.self, ModelShow.self, ModelRemove.self, ModelFetch.self, ModelQuantize.self,
+            ModelAdd.self, ModelList.self, ModelShow.self, ModelRemove.self, ModelFetch.self, ModelMerge.self,
+            ModelQuantize.self,
         ])
 }
 
