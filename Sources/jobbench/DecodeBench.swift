@@ -21,11 +21,18 @@ struct DecodeBench: AsyncParsableCommand {
     var generate = 64
     @Option(help: "Rows up to which a step is filled with guesses at the next tokens (a worker: 8).")
     var drafts = 0
+    @Option(help: "Random LoRA adapters for all matrices, which the prompts have in turn.")
+    var adapters = 0
+    @Option(help: "Rank of the adapters.")
+    var rank = 16
     @OptionGroup var bench: BenchOptions
 
     func validate() throws {
         guard (1...100_000).contains(prompt), (2...100_000).contains(generate) else {
             throw ValidationError("--prompt must be 1 or more, --generate 2 or more")
+        }
+        guard (0...1000).contains(adapters), (1...LowRankMatrix.highestRank).contains(rank) else {
+            throw ValidationError("--adapters must be 0 to 1000, --rank 1 to \(LowRankMatrix.highestRank)")
         }
     }
 
@@ -33,10 +40,11 @@ struct DecodeBench: AsyncParsableCommand {
         let sizes = try numbers(batch, of: "--batch", in: 1...4096)
         let team = ThreadTeam(threads: options.threads)
         let (served, _) = try options.load(team)
-        for size in sizes { try measure(served, size, team) }
+        let adapters = (0..<adapters).map { LoRAAdapter.random($0, rank: rank, for: served) }
+        for size in sizes { try measure(served, adapters, size, team) }
     }
 
-    private func measure(_ model: ServedModel, _ size: Int, _ team: ThreadTeam) throws {
+    private func measure(_ model: ServedModel, _ adapters: [LoRAAdapter], _ size: Int, _ team: ThreadTeam) throws {
         let perSequence = (prompt + generate) / KVLayout.blockSize + 1
         let engine = try Engine(
             model: model,
@@ -48,7 +56,10 @@ struct DecodeBench: AsyncParsableCommand {
         for sequence in 0..<size {
             // Every prompt is different: nothing may be shared between them.
             let tokens = (0..<prompt).map { model.token($0, of: sequence) }
-            try engine.submit(GenerationRequest(id: UInt64(sequence), prompt: tokens, parameters: parameters))
+            try engine.submit(
+                GenerationRequest(
+                    id: UInt64(sequence), prompt: tokens, parameters: parameters,
+                    adapter: adapters.isEmpty ? nil : adapters[sequence % adapters.count]))
         }
         var begun = 0
         let start = Date()
@@ -67,6 +78,7 @@ struct DecodeBench: AsyncParsableCommand {
                 "generate": .integer(Int64(generate)), "draft_rows": .integer(Int64(drafts)),
                 "drafted_tokens": .integer(Int64(engine.stats.draftedTokens)),
                 "accepted_tokens": .integer(Int64(engine.stats.acceptedTokens)),
+                "adapters": .integer(Int64(adapters.count)), "rank": .integer(Int64(adapters.isEmpty ? 0 : rank)),
                 "decode_tokens_per_second": .number(decoded), "prefill_tokens_per_second": .number(read),
                 "threads": .integer(Int64(options.threads)), "engine_overhead": .number(engine.stats.overhead),
             ],

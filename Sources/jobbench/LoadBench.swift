@@ -17,6 +17,8 @@ struct LoadBench: AsyncParsableCommand {
     var cacheTokens = 16384
     @Flag(help: "Without the digest of the file, which a worker compares with the registered one.")
     var withoutDigest = false
+    @Flag(help: "Use all of the cache before the memory is measured.")
+    var fill = false
     @OptionGroup var bench: BenchOptions
 
     func validate() throws {
@@ -44,6 +46,7 @@ struct LoadBench: AsyncParsableCommand {
                 id: 1, prompt: prompt, parameters: SamplingParameters(maximumTokens: 1, ignoreEndOfText: true)))
         while engine.hasWork { engine.step { _ in } }
         let answered = watch.lap()
+        if fill { try fill(engine, served, blocks) }
         let weights = Int64(model.weightBytes)
         let cache = Int64(model.cacheBytes(blocks: blocks, precision: options.cache))
         let resident = Machine.residentMemory
@@ -71,6 +74,19 @@ struct LoadBench: AsyncParsableCommand {
                     """, opened, read, times.packing, times.tokenizer, times.digest, answered, total,
                 megabytes(resident),
                 megabytes(Machine.peakMemory), megabytes(weights), megabytes(cache)))
+    }
+
+    /// Prompts that share nothing, until every block has been used.
+    private func fill(_ engine: Engine, _ model: ServedModel, _ blocks: Int) throws {
+        let length = min(1008, model.contextLength - 16, cacheTokens - 16)
+        for number in 0...blocks * TokenBlock.size / length {
+            let tokens = (0..<length).map { model.token($0, of: number) }
+            try engine.submit(
+                GenerationRequest(
+                    id: UInt64(number + 2), prompt: tokens,
+                    parameters: SamplingParameters(maximumTokens: 1, ignoreEndOfText: true)))
+            while engine.hasWork { engine.step { _ in } }
+        }
     }
 
     private func megabytes(_ bytes: Int64) -> Double { Double(bytes) / 1e6 }
