@@ -18,6 +18,9 @@ package enum Migrations {
             5, "score_embed", PackageResources._005_score_embed_up_sql, PackageResources._005_score_embed_down_sql),
         migration(6, "quantize", PackageResources._006_quantize_up_sql, PackageResources._006_quantize_down_sql),
         migration(7, "adapters", PackageResources._007_adapters_up_sql, PackageResources._007_adapters_down_sql),
+        migration(
+            8, "quantize_names", PackageResources._008_quantize_names_up_sql,
+            PackageResources._008_quantize_names_down_sql),
     ]
 
     private static func migration(_ version: Int, _ name: String, _ up: [UInt8], _ down: [UInt8]) -> Migration {

@@ -31,13 +31,14 @@ package struct RegisteredModel: Sendable, Equatable {
 }
 
 extension PostgresJobStore {
+    /// In the place of what had the name.
     package func register(_ model: RegisteredModel) async throws(StoreError) {
-        try await execute(
-            ModelSQL.register,
-            [
-                model.name, model.digest, model.architecture, model.contextLength, model.uri, model.bytes,
-                model.parentDigest, model.base,
-            ])
+        try await execute(ModelSQL.register, model.binds)
+    }
+
+    /// - Returns: false, with nothing changed, when the name stands for other bytes.
+    package func registerNew(_ model: RegisteredModel) async throws(StoreError) -> Bool {
+        try await execute(ModelSQL.registerNew, model.binds) > 0
     }
 
     package func models() async throws(StoreError) -> [RegisteredModel] {
@@ -50,5 +51,11 @@ extension PostgresJobStore {
 
     package func removeModel(_ name: String) async throws(StoreError) -> Bool {
         try await execute(ModelSQL.remove, [name]) > 0
+    }
+}
+
+extension RegisteredModel {
+    fileprivate var binds: [(any PostgresBindable)?] {
+        [name, digest, architecture, contextLength, uri, bytes, parentDigest, base]
     }
 }

@@ -58,8 +58,9 @@ final class Fleet: Sendable {
 
     var environment: [String: String] { ["DATABASE_URL": database.url, "REDIS_URL": redis.url] }
 
-    func startWorker(_ log: String? = nil) throws -> TestProcess {
-        try TestProcess("inference-worker", ["--threads", "1"], environment: environment, log: log)
+    func startWorker(_ log: String? = nil, environment variables: [String: String] = [:]) throws -> TestProcess {
+        try TestProcess(
+            "inference-worker", ["--threads", "1"], environment: environment.merging(variables) { $1 }, log: log)
     }
 
     // MARK: Jobs

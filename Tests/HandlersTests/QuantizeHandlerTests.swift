@@ -28,7 +28,13 @@ import Testing
 
         func model(_ name: String) async throws(StoreError) -> RegisteredModel? { models.withLock { $0[name] } }
 
-        func register(_ model: RegisteredModel) async throws(StoreError) { models.withLock { $0[model.name] = model } }
+        func registerNew(_ model: RegisteredModel) async throws(StoreError) -> Bool {
+            models.withLock { models in
+                if let old = models[model.name], old.digest != model.digest { return false }
+                models[model.name] = model
+                return true
+            }
+        }
     }
 
     private final class Shares: ProgressSink {

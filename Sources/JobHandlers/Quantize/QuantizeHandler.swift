@@ -58,7 +58,7 @@ package final class QuantizeHandler: JobHandler {
             let made = try await Self.onThread { goOn in
                 try job.run(goOn: goOn) { progress.report(["done": .number($0)]) }
             }
-            try await store.register(made.model)
+            guard try await store.registerNew(made.model) else { throw InputError.taken(input.name) }
             return .succeeded(result: made.report, usage: nil)
         } catch {
             return outcome(of: error)
@@ -102,7 +102,8 @@ package final class QuantizeHandler: JobHandler {
 /// The registry, as this kind of job needs it.
 package protocol QuantizeStore: Sendable {
     func model(_ name: String) async throws(StoreError) -> RegisteredModel?
-    func register(_ model: RegisteredModel) async throws(StoreError)
+    /// - Returns: false when the name stands for other bytes.
+    func registerNew(_ model: RegisteredModel) async throws(StoreError) -> Bool
 }
 
 extension PostgresJobStore: QuantizeStore {}

@@ -79,9 +79,7 @@ struct QuantizeRun: Sendable {
 
     /// Gives the file its name, which must be free, or that of the same bytes: an attempt whose end was not stored.
     private func publish(_ draft: String, as path: String, digest: String) throws {
-        guard taken == nil || taken == digest else {
-            throw InputError(field: "input.name", reason: "\"\(input.name)\" is registered for another file")
-        }
+        guard taken == nil || taken == digest else { throw InputError.taken(input.name) }
         if link(draft, path) == 0 { return syncFolder() }
         guard errno == EEXIST else {
             throw ModelError.unwritable(path: path, reason: String(cString: strerror(errno)))
@@ -97,5 +95,11 @@ struct QuantizeRun: Sendable {
         guard descriptor >= 0 else { return }
         fsync(descriptor)
         close(descriptor)
+    }
+}
+
+extension InputError {
+    static func taken(_ name: String) -> InputError {
+        InputError(field: "input.name", reason: "\"\(name)\" is registered for another file")
     }
 }

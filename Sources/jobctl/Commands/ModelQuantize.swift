@@ -39,7 +39,8 @@ struct ModelQuantize: AsyncParsableCommand {
         let ended = try await common.withStore { store in
             let id = try await store.enqueue([job])[0]
             common.say("job \(id) is queued")
-            return try await end(of: id, store)
+            try await wait(for: id, store)
+            return try await store.job(id)
         }
         guard ended.state == .succeeded, let result = ended.result else {
             common.show(ended.json, text: ended.answer)
@@ -50,17 +51,20 @@ struct ModelQuantize: AsyncParsableCommand {
         common.show(ended.json, text: report.text)
     }
 
-    /// Asks for the job until it has ended, with a bar on a terminal.
-    private func end(of id: JobID, _ store: PostgresJobStore) async throws -> Job {
+    /// Until the job has ended, with a bar on a terminal.
+    private func wait(for id: JobID, _ store: PostgresJobStore) async throws {
         let bar = !common.json && isatty(STDERR_FILENO) == 1 ? ProgressBar(total: 100) : nil
         defer { bar?.end() }
-        while true {
-            let job = try await store.job(id)
-            if job.state.isFinal { return job }
-            let done = try await store.progress(of: id)?["done"]?.doubleValue ?? 0
-            bar?.draw(Int(done * 100), failed: 0)
-            try await Task.sleep(for: .milliseconds(250))
+        let drawing = Task {
+            while let bar {
+                let done = try await store.progress(of: id)?["done"]?.doubleValue ?? 0
+                bar.draw(Int(done * 100), failed: 0)
+                try await Task.sleep(for: .milliseconds(250))
+            }
         }
+        defer { drawing.cancel() }
+        let waiter = JobWaiter(store: store, redis: try common.redisConfiguration(), deadline: nil, say: common.say)
+        try await waiter.wait(for: [id]) { _, _ in }
     }
 }
 
