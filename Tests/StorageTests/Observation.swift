@@ -109,7 +109,10 @@ extension Simulation.Side {
 extension Simulation {
     /// Both stores look alike, and what must hold of a queue holds.
     mutating func compare() async throws {
-        let (expected, found) = (try await model.observe(), try await real.observe())
+        let expected = try await model.observe()
+        // Whether a worker is alive is a matter of the time of looking.
+        try await goOn()
+        let found = try await real.observe()
         guard expected == found else { throw disagree("expected \(expected)\nfound \(found)") }
         if log.count % 20 == 0 || found.jobs.allSatisfy(\.state.isFinal) {
             let (expected, found) = (try await model.history(), try await real.history())

@@ -40,17 +40,18 @@ struct StoreUnderTest: Sendable {
             store: PostgresJobStore(pool: pool, retryPolicy: retryPolicy),
             advance: { seconds in
                 // The database's clock can't be moved, but all that it is compared with can.
-                for statement in shifts { _ = try await pool.query(statement, [seconds]) }
+                _ = try await pool.query(shift, [seconds])
             })
     }
 
-    private static let shifts: [SQL] = [
-        "UPDATE millrace.workers SET beat_at = beat_at - make_interval(secs => $1), started_at = started_at - make_interval(secs => $1)",
-        "UPDATE millrace.scheduled SET run_at = run_at - make_interval(secs => $1)",
-        "UPDATE millrace.deadlines SET deadline = deadline - make_interval(secs => $1)",
-        "UPDATE millrace.ready SET run_at = run_at - make_interval(secs => $1)",
-        "UPDATE millrace.jobs SET run_at = run_at - make_interval(secs => $1), created_at = created_at - make_interval(secs => $1)",
-    ]
+    private static let shift: SQL = """
+        WITH step AS (SELECT make_interval(secs => $1::float8) AS length),
+        workers AS (UPDATE millrace.workers SET beat_at = beat_at - length, started_at = started_at - length FROM step),
+        scheduled AS (UPDATE millrace.scheduled SET run_at = run_at - length FROM step),
+        deadlines AS (UPDATE millrace.deadlines SET deadline = deadline - length FROM step),
+        ready AS (UPDATE millrace.ready SET run_at = run_at - length FROM step)
+        UPDATE millrace.jobs SET run_at = run_at - length, created_at = created_at - length FROM step
+        """
 }
 
 /// Moves a microsecond at each reading, as a real clock does between two statements.

@@ -9,7 +9,7 @@ import Testing
 
 @testable import JobWorker
 
-@Suite(.timeLimit(.minutes(1))) struct PartsTests {
+@Suite(.timeLimit(.minutes(5))) struct PartsTests {
     private static let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
     private static let done = Outcome.succeeded(result: [:], usage: nil)
 

@@ -5,7 +5,7 @@ import JobStorage
 import JobWorker
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct WorkerTests {
+@Suite(.timeLimit(.minutes(5))) struct WorkerTests {
     private static let done = Outcome.succeeded(result: ["text": "ok"], usage: ["total_tokens": 3])
     private static let failure = JobFailure(code: "unlucky", message: "try again")
 
