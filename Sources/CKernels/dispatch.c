@@ -28,6 +28,8 @@
     void ck_half_to_float_##L(const uint16_t *, float *, int64_t);                                                   \
     void ck_float_to_bfloat_##L(const float *, uint16_t *, int64_t);                                                 \
     void ck_bfloat_to_float_##L(const uint16_t *, float *, int64_t);                                                 \
+    void ck_encode_q8_0_##L(const float *, uint8_t *, int64_t);                                                      \
+    void ck_encode_q4_1_##L(const float *, uint8_t *, int64_t);                                                      \
     void ck_attention_##L(const ck_attention *, const ck_attention_tile *, int32_t, int32_t, int32_t, int32_t, float *);
 
 #define TABLE(L, value)                                                                                              \
@@ -36,7 +38,8 @@
         ck_rms_norm_##L, ck_layer_norm_##L, ck_rope_halves_##L, ck_rope_interleaved_##L, ck_silu_product_##L,        \
         ck_gelu_product_##L, ck_gelu_##L, ck_add_##L, ck_scale_##L, ck_softcap_##L, ck_exponential_##L,              \
         ck_hyperbolic_tangent_##L, ck_softmax_##L, ck_log_sum_exp_##L, ck_argmax_##L, ck_float_to_half_##L,          \
-        ck_half_to_float_##L, ck_float_to_bfloat_##L, ck_bfloat_to_float_##L, ck_attention_##L};
+        ck_half_to_float_##L, ck_float_to_bfloat_##L, ck_bfloat_to_float_##L, ck_encode_q8_0_##L,                    \
+        ck_encode_q4_1_##L, ck_attention_##L};
 
 DECLARE(scalar)
 TABLE(scalar, ck_scalar)

@@ -36,7 +36,7 @@ extension PostgresJobStore {
         try await execute(ModelSQL.register, model.binds)
     }
 
-    /// - Returns: false, with nothing changed, when the name stands for other bytes.
+    /// - Returns: false, with nothing changed, when the name stands for another file.
     package func registerNew(_ model: RegisteredModel) async throws(StoreError) -> Bool {
         try await execute(ModelSQL.registerNew, model.binds) > 0
     }

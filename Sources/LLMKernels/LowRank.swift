@@ -28,22 +28,21 @@ package struct LowRankMatrix: Sendable {
 /// The changes of all places of a model, packed; immutable.
 package final class LowRankChanges: Sendable {
     package let count: Int
-    nonisolated(unsafe) fileprivate let list: UnsafeMutablePointer<ck_low_rank>
-    private let memory: AlignedBuffer<Float>
+    package let byteCount: Int
+    nonisolated(unsafe) private let list: UnsafeMutablePointer<ck_low_rank>
+    private let memory: AlignedBuffer<UInt8>
 
-    package init(_ matrices: [LowRankMatrix]) {
+    /// - Parameter areHalves: keep them as float16, each matrix by a power of two of its own, so that none overflows.
+    package init(_ matrices: [LowRankMatrix], areHalves: Bool) {
+        let packed = matrices.map { PackedLowRank($0, isHalf: areHalves) }
         count = matrices.count
+        byteCount = packed.reduce(0) { $0 + $1.byteCount }
+        memory = AlignedBuffer(count: max(1, byteCount))
         list = .allocate(capacity: max(1, count))
-        memory = AlignedBuffer(count: max(1, matrices.reduce(0) { $0 + $1.packedCount }))
-        var free = memory.base
-        for (place, matrix) in matrices.enumerated() {
-            let b = free + matrix.packedA
-            matrix.pack(a: free, b: b)
-            (list + place).initialize(
-                to: ck_low_rank(
-                    inputs: Int64(matrix.inputs), outputs: Int64(matrix.outputs), rank: Int64(matrix.rank), a: free,
-                    b: b))
-            free += matrix.packedCount
+        var free = UnsafeMutableRawPointer(memory.base)
+        for (place, matrix) in packed.enumerated() {
+            (list + place).initialize(to: matrix.write(to: free))
+            free += matrix.byteCount
         }
     }
 
@@ -53,21 +52,58 @@ package final class LowRankChanges: Sendable {
         precondition(0..<count ~= place)
         return UnsafePointer(list + place)
     }
-
-    package var byteCount: Int { memory.count * MemoryLayout<Float>.stride }
 }
 
-extension LowRankMatrix {
-    private var stride: Int { (inputs + 15) / 16 * 16 }
-    fileprivate var packedA: Int { (rank + Int(ck_rank_group) - 1) / Int(ck_rank_group) * Int(ck_rank_group) * stride }
-    private var packedB: Int { (outputs + 15) / 16 * 16 * rank }
-    fileprivate var packedCount: Int { packedA + packedB }
+/// How a change stands in memory, as CKernels.h describes it.
+private struct PackedLowRank {
+    private let matrix: LowRankMatrix
+    private let isHalf: Bool
+    /// Powers of two.
+    private let (scaleA, scaleB): (Float, Float)
 
-    /// Into zeroed memory, as CKernels.h describes it.
-    fileprivate func pack(a packedA: UnsafeMutablePointer<Float>, b packedB: UnsafeMutablePointer<Float>) {
-        for j in 0..<rank {
-            for i in 0..<inputs { packedA[j * stride + i] = a[j * inputs + i] }
-            for n in 0..<outputs { packedB[(n / 16 * rank + j) * 16 + n % 16] = b[n * rank + j] }
+    init(_ matrix: LowRankMatrix, isHalf: Bool) {
+        self.matrix = matrix
+        // To at most 1. What is far from usual numbers stays as it is.
+        func scale(_ values: [Float]) -> Float? {
+            let largest = values.reduce(0) { max($0, abs($1)) }
+            if largest == 0 { return 1 }
+            return 1e-12...1e12 ~= largest ? Float(sign: .plus, exponent: -1 - largest.exponent, significand: 1) : nil
+        }
+        if isHalf, let a = scale(matrix.a), let b = scale(matrix.b) {
+            (self.isHalf, scaleA, scaleB) = (true, a, b)
+        } else {
+            (self.isHalf, scaleA, scaleB) = (false, 1, 1)
+        }
+    }
+
+    private var stride: Int { (matrix.inputs + 15) / 16 * 16 }
+    private var countA: Int {
+        let group = Int(ck_rank_group)
+        return (matrix.rank + group - 1) / group * group * stride
+    }
+    private var countB: Int { (matrix.outputs + 15) / 16 * 16 * matrix.rank }
+    private var size: Int { isHalf ? 2 : 4 }
+    var byteCount: Int { (countA + countB) * size }
+
+    /// - Parameter memory: `byteCount` zero bytes.
+    func write(to memory: UnsafeMutableRawPointer) -> ck_low_rank {
+        let (a, b) = (memory, memory + countA * size)
+        for j in 0..<matrix.rank {
+            for i in 0..<matrix.inputs { store(matrix.a[j * matrix.inputs + i] * scaleA, in: a, at: j * stride + i) }
+            for n in 0..<matrix.outputs {
+                store(matrix.b[n * matrix.rank + j] * scaleB, in: b, at: (n / 16 * matrix.rank + j) * 16 + n % 16)
+            }
+        }
+        return ck_low_rank(
+            inputs: Int64(matrix.inputs), outputs: Int64(matrix.outputs), rank: Int64(matrix.rank),
+            is_half: isHalf ? 1 : 0, factor: 1 / (scaleA * scaleB), a: a, b: b)
+    }
+
+    private func store(_ value: Float, in memory: UnsafeMutableRawPointer, at index: Int) {
+        if isHalf {
+            memory.storeBytes(of: Float16(value), toByteOffset: 2 * index, as: Float16.self)
+        } else {
+            memory.storeBytes(of: value, toByteOffset: 4 * index, as: Float.self)
         }
     }
 }
@@ -99,7 +135,7 @@ package final class LowRankRows {
     /// Row `row` has these changes, which must live until `clear`.
     package func assign(_ changes: LowRankChanges, to row: Int) {
         precondition(0..<maximumRows ~= row, "row \(row)")
-        table[row] = UnsafePointer(changes.list)
+        table[row] = changes.entry(0)
         places = min(places, changes.count)
         isNeeded = true
     }

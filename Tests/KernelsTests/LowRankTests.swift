@@ -16,11 +16,13 @@ import Testing
         (1, 1, 1), (15, 17, 3), (16, 16, 8), (33, 63, 9), (64, 64, 4), (97, 129, 16), (576, 192, 12), (100, 200, 512),
     ]
 
-    @Test(arguments: shapes)
-    func matchesDoubleAtEveryLevel(inputs: Int, outputs: Int, rank: Int) {
+    @Test(arguments: shapes, [false, true])
+    func matchesDoubleAtEveryLevel(shape: (inputs: Int, outputs: Int, rank: Int), areHalves: Bool) {
+        let (inputs, outputs, rank) = shape
         var random = Randomness()
         let matrix = self.random(inputs, outputs, rank, &random)
-        let changes = LowRankChanges([matrix])
+        let changes = LowRankChanges([matrix], areHalves: areHalves)
+        #expect((changes.entry(0).pointee.is_half != 0) == areHalves)
         let x = random.floats(inputs), y = random.floats(outputs)
         var first: [Float]?
         for level in levels {
@@ -36,7 +38,28 @@ import Testing
                 let inner = (0..<inputs).reduce(0.0) { $0 + Double(matrix.a[j * inputs + $1]) * Double(x[$1]) }
                 return sum + inner * Double(matrix.b[n * rank + j])
             }
-            #expect(abs(Double(first![n]) - truth) < 1e-4 * max(1, abs(truth)), "seed \(random.seed)")
+            // Halves have 11 bits; the errors of many products partly cancel.
+            let size = (0..<rank).reduce(0.0) { $0 + abs(Double(matrix.b[n * rank + $1])) } * Double(inputs)
+            let tolerance = areHalves ? 1e-3 * size : 1e-4 * max(1, abs(truth))
+            #expect(abs(Double(first![n]) - truth) < tolerance, "seed \(random.seed)")
+        }
+    }
+
+    /// Numbers as small, or as large, as a float16 can't hold keep their digits; those beyond all bounds stay floats.
+    @Test(arguments: [Float(1e-9), 1e-4, 1e6, 1e20]) func halvesDoNotOverflow(size: Float) {
+        var random = Randomness()
+        let a = random.floats(4 * 32, in: -1...1), b = random.floats(16 * 4, in: -1...1), x = random.floats(32)
+        func change(_ factor: Float, areHalves: Bool) -> [Float] {
+            let matrix = LowRankMatrix(
+                inputs: 32, outputs: 16, rank: 4, a: a.map { $0 * factor }, b: b.map { $0 / factor })
+            let changes = LowRankChanges([matrix], areHalves: areHalves)
+            #expect((changes.entry(0).pointee.is_half != 0) == (areHalves && factor < 1e12))
+            var y = [Float](repeating: 0, count: 16)
+            kernels.add_low_rank(changes.entry(0), x, &y)
+            return y
+        }
+        for (found, expected) in zip(change(size, areHalves: true), change(1, areHalves: false)) {
+            #expect(abs(found - expected) < 0.02, "seed \(random.seed)")
         }
     }
 
@@ -46,7 +69,7 @@ import Testing
         let shapes = [(40, 48), (40, 16), (40, 16)]
         func adapter(_ ranks: [Int]) -> LowRankChanges {
             LowRankChanges(
-                zip(shapes, ranks).map { shape, rank in self.random(shape.0, shape.1, rank, &random) })
+                zip(shapes, ranks).map { shape, rank in self.random(shape.0, shape.1, rank, &random) }, areHalves: true)
         }
         let adapters = [adapter([4, 0, 7]), adapter([1, 20, 2])]
         let rows = 37

@@ -54,7 +54,8 @@ struct GoldenAdapter: Sendable, CustomTestStringConvertible {
     @Test(arguments: GoldenAdapter.all)
     func logitsAreThoseOfPEFT(golden: GoldenAdapter) throws {
         let source = try golden.model.open()
-        let adapter = LoRAAdapter(try openAdapter(golden.path, base: source), for: source.configuration)
+        let adapter = LoRAAdapter(
+            try openAdapter(golden.path, base: source), for: source.configuration, precision: .reference)
         let harness = ForwardHarness(
             try golden.model.load(.reference, Self.team), team: Self.team, rows: 17)
         let (tokens, logits) = try golden.expectation()
@@ -75,7 +76,9 @@ struct GoldenAdapter: Sendable, CustomTestStringConvertible {
         let source = try model.open()
         let adapters = try [nil, "llama-all", "llama-ranks"].map { name in
             try name.map {
-                LoRAAdapter(try openAdapter(GoldenAdapter.url($0).path, base: source), for: source.configuration)
+                LoRAAdapter(
+                    try openAdapter(GoldenAdapter.url($0).path, base: source), for: source.configuration,
+                    precision: precision)
             }
         }
         let text = (0..<20).map { Int32($0 * 7 % 300 + 3) }

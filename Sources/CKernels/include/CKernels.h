@@ -84,9 +84,11 @@ enum { ck_rank_group = 8, ck_highest_rank = 512 };
 /// W + B·A for a W [outputs, inputs] that is multiplied elsewhere.
 typedef struct {
     int64_t inputs, outputs;
-    int64_t rank;    // 0: no change; at most ck_highest_rank
-    const float *a;  // [rank, rounded up to 8][inputs, rounded up to 16], zeros beyond
-    const float *b;  // panels of 16 outputs, each [rank][16], zeros beyond the last output
+    int64_t rank;      // 0: no change; at most ck_highest_rank
+    int32_t is_half;   // float16 instead of float32
+    float factor;      // of A·x
+    const void *a;     // [rank, rounded up to 8][inputs, rounded up to 16], zeros beyond
+    const void *b;     // panels of 16 outputs, each [rank][16], zeros beyond the last output
 } ck_low_rank;
 
 // MARK: Attention over a paged cache
@@ -137,7 +139,7 @@ typedef struct {
                          int64_t panel_end);
     void (*matmul_integer)(const ck_matmul *job, int64_t row_begin, int64_t row_end, int64_t panel_begin,
                            int64_t panel_end);
-    /// y += B·(A·x): A·x over 16 lanes of the inputs, then for each output a chain from y over the rank, ascending.
+    /// y += B·(factor · A·x): A·x over 16 lanes of the inputs, then for each output a chain from y over the rank, ascending.
     void (*add_low_rank)(const ck_low_rank *change, const float *x, float *y);
     /// out = x / sqrt(mean(x²) + epsilon) · weight
     void (*rms_norm)(const float *x, const float *weight, float epsilon, float *out, int64_t C);
@@ -164,6 +166,10 @@ typedef struct {
     void (*half_to_float)(const uint16_t *x, float *out, int64_t n);
     void (*float_to_bfloat)(const float *x, uint16_t *out, int64_t n);
     void (*bfloat_to_float)(const uint16_t *x, float *out, int64_t n);
+    /// Finite weights to blocks of 32 as GGUF files have them. Q8_0, 34 bytes: a float16 scale, 32 signed bytes. Q4_1, 20
+    /// bytes: float16 scale and minimum, 16 bytes with value i below value 16 + i; of several scales the best.
+    void (*encode_q8_0)(const float *x, uint8_t *out, int64_t blocks);
+    void (*encode_q4_1)(const float *x, uint8_t *out, int64_t blocks);
     /// The rows of a tile × heads [head_begin, head_end) of the groups of K/V heads [kv_begin, kv_end). Online softmax
     /// over spans of 64 tokens, counted from position 0, from the window's first to the row's own, one merge per span;
     /// per row the result is that of the row alone. scratch: ck_attention_scratch floats for the queries of one K/V head,

@@ -1,5 +1,6 @@
 // quantize jobs: a registered GGUF model in fewer bits, written, measured and registered under a name of its own.
 import Foundation
+import Glibc
 import JSON
 import JobModel
 import JobStorage
@@ -58,7 +59,10 @@ package final class QuantizeHandler: JobHandler {
             let made = try await Self.onThread { goOn in
                 try job.run(goOn: goOn) { progress.report(["done": .number($0)]) }
             }
-            guard try await store.registerNew(made.model) else { throw InputError.taken(input.name) }
+            guard try await store.registerNew(made.model) else {
+                if made.isNewFile { unlink(made.model.uri) }
+                throw InputError.taken(input.name)
+            }
             return .succeeded(result: made.report, usage: nil)
         } catch {
             return outcome(of: error)
@@ -102,7 +106,7 @@ package final class QuantizeHandler: JobHandler {
 /// The registry, as this kind of job needs it.
 package protocol QuantizeStore: Sendable {
     func model(_ name: String) async throws(StoreError) -> RegisteredModel?
-    /// - Returns: false when the name stands for other bytes.
+    /// - Returns: false when the name stands for another file.
     func registerNew(_ model: RegisteredModel) async throws(StoreError) -> Bool
 }
 

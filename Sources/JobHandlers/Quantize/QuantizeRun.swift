@@ -20,6 +20,8 @@ struct QuantizeRun: Sendable {
     struct Made: Sendable {
         let model: RegisteredModel
         let report: JSONValue
+        /// False for what an earlier attempt left complete.
+        let isNewFile: Bool
     }
 
     /// - Parameter progress: told the share that is done.
@@ -52,12 +54,12 @@ struct QuantizeRun: Sendable {
             made, bitsPerWeight: copy.bitsPerWeight, text: input.text, team: team, goOn: goOn)
         progress(1)
         let path = "\(folder)/\(input.name).gguf"
-        try publish(draft, as: path, digest: after.digest)
+        let isNewFile = try publish(draft, as: path, digest: after.digest)
         let model = RegisteredModel(
             name: input.name, digest: after.digest, architecture: made.architecture.rawValue,
             contextLength: made.configuration.contextLength, uri: path, bytes: after.bytes,
             parentDigest: parent.digest)
-        return Made(model: model, report: report(model, before, after))
+        return Made(model: model, report: report(model, before, after), isNewFile: isNewFile)
     }
 
     /// How the files of this job's attempts begin until they get their name.
@@ -77,16 +79,21 @@ struct QuantizeRun: Sendable {
         ]
     }
 
-    /// Gives the file its name, which must be free, or that of the same bytes: an attempt whose end was not stored.
-    private func publish(_ draft: String, as path: String, digest: String) throws {
+    /// Gives the file its name, which must be free, or that of the same bytes: an attempt whose end was not stored. Returns
+    /// whether it was free.
+    private func publish(_ draft: String, as path: String, digest: String) throws -> Bool {
         guard taken == nil || taken == digest else { throw InputError.taken(input.name) }
-        if link(draft, path) == 0 { return syncFolder() }
+        if link(draft, path) == 0 {
+            syncFolder()
+            return true
+        }
         guard errno == EEXIST else {
             throw ModelError.unwritable(path: path, reason: String(cString: strerror(errno)))
         }
         guard try ModelDigest.ofFile(MappedFile(path)) == digest else {
             throw InputError(field: "input.name", reason: "\(path) exists and is another file")
         }
+        return false
     }
 
     /// So that the name outlives a power cut, too.

@@ -67,8 +67,12 @@ package final class LoRAAdapter: Sendable, Hashable {
     let changes: LowRankChanges
     private let configuration: ModelConfiguration
 
-    /// - Parameter source: of an adapter that was opened for a model of this configuration.
-    package init(_ source: AdapterSource, for configuration: ModelConfiguration) {
+    /// - Parameters:
+    ///   - source: of an adapter that was opened for a model of this configuration.
+    ///   - precision: float16 when served, 11 bits of each number, as most are trained; else float32.
+    package init(
+        _ source: AdapterSource, for configuration: ModelConfiguration, precision: ComputePrecision = .served
+    ) {
         var matrices = (0..<configuration.layerCount).flatMap { layer in
             AdaptedProduct.allCases.map { product in
                 let shape = configuration.shape(.layer(layer, product.tensor(configuration.architecture)))
@@ -83,7 +87,7 @@ package final class LoRAAdapter: Sendable, Hashable {
                 b: update.b)
         }
         digest = source.digest
-        changes = LowRankChanges(matrices)
+        changes = LowRankChanges(matrices, areHalves: precision == .served)
         self.configuration = configuration
     }
 
