@@ -1,6 +1,8 @@
 // Attention over the paged cache: AVX-512.
+#if defined(__x86_64__)
 #include "lanes_avx512.h"
 
 #include "attention_body.h"
 
 CK_LEVEL_END
+#endif

@@ -1,6 +1,9 @@
 // The tables of all levels and the choice between them, made once.
 #include <pthread.h>
 #include <stdlib.h>
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
 
 #include "common.h"
 
@@ -48,6 +51,9 @@ DECLARE(avx2)
 TABLE(avx2, ck_avx2)
 DECLARE(avx512)
 TABLE(avx512, ck_avx512vnni)
+#elif defined(__aarch64__)
+DECLARE(neon)
+TABLE(neon, ck_neon)
 #endif
 
 const ck_kernels *ck_kernels_of(ck_level level) {
@@ -62,6 +68,8 @@ const ck_kernels *ck_kernels_of(ck_level level) {
             && __builtin_cpu_supports("avx512vnni");
         return avx2 && wide ? &table_avx512 : NULL;
     }
+#elif defined(__aarch64__)
+    if (level == ck_neon) { return getauxval(AT_HWCAP) & HWCAP_ASIMDDP ? &table_neon : NULL; }
 #endif
     return NULL;
 }
@@ -71,12 +79,12 @@ static const ck_kernels *active;
 static ck_selection state;
 
 static void choose(void) {
-    static const char *const names[] = {"scalar", "avx2", "avx512vnni"};
-    for (int level = ck_avx512vnni; level >= 0 && !active; level--) { active = ck_kernels_of((ck_level)level); }
+    static const char *const names[] = {"scalar", "avx2", "avx512vnni", "neon"};
+    for (int level = ck_neon; level >= 0 && !active; level--) { active = ck_kernels_of((ck_level)level); }
     const char *wish = getenv("MILLRACE_CPU");
     if (!wish || !*wish) { return; }
     state = ck_unknown_level;
-    for (int level = 0; level < 3; level++) {
+    for (int level = 0; level <= ck_neon; level++) {
         if (strcmp(wish, names[level]) != 0) { continue; }
         const ck_kernels *table = ck_kernels_of((ck_level)level);
         state = table ? ck_selected : ck_unsupported_level;

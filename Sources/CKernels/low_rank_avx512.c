@@ -1,6 +1,8 @@
 // Low-rank changes: AVX-512.
+#if defined(__x86_64__)
 #include "lanes_avx512.h"
 
 #include "low_rank_body.h"
 
 CK_LEVEL_END
+#endif

@@ -1,4 +1,5 @@
 // Matrix product with float weights: AVX2.
+#if defined(__x86_64__)
 #include "lanes_avx2.h"
 
 // Eight chains keep both multipliers busy; twelve of the sixteen registers are for sums.
@@ -8,3 +9,4 @@
 #include "matmul_float_body.h"
 
 CK_LEVEL_END
+#endif

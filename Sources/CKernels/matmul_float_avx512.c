@@ -1,4 +1,5 @@
 // Matrix product with float weights: AVX-512.
+#if defined(__x86_64__)
 #include "lanes_avx512.h"
 
 // Eight chains keep both multipliers busy; twenty-four of the thirty-two registers are for sums.
@@ -8,3 +9,4 @@
 #include "matmul_float_body.h"
 
 CK_LEVEL_END
+#endif

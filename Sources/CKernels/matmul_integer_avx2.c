@@ -1,5 +1,6 @@
 // Matrix product with int8 and int4 weights: AVX2. maddubs adds two u8 · s8 products into int16 and may saturate there:
 // int4 cannot (8 groups · 2 · 15 · 127 = 30,480), nor int8 as |w| and sign(w) · x (2 · 128 · 127 = 32,512).
+#if defined(__x86_64__)
 #include "lanes_avx2.h"
 
 #include "matmul_integer.h"
@@ -105,3 +106,4 @@ void ck_matmul_integer_avx2(const ck_matmul *job, int64_t row_begin, int64_t row
 }
 
 CK_LEVEL_END
+#endif

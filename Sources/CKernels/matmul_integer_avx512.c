@@ -1,4 +1,5 @@
 // Matrix product with int8 and int4 weights: AVX-512 VNNI. One dpbusd multiplies 4 k of 16 outputs with 4 activations.
+#if defined(__x86_64__)
 #include "lanes_avx512.h"
 
 #include "matmul_integer.h"
@@ -78,3 +79,4 @@ void ck_matmul_integer_avx512(const ck_matmul *job, int64_t row_begin, int64_t r
 }
 
 CK_LEVEL_END
+#endif

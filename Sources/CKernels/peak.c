@@ -8,6 +8,9 @@ double ck_peak_float_avx2(int64_t rounds);
 double ck_peak_integer_avx2(int64_t rounds);
 double ck_peak_float_avx512(int64_t rounds);
 double ck_peak_integer_avx512(int64_t rounds);
+#elif defined(__aarch64__)
+double ck_peak_float_neon(int64_t rounds);
+double ck_peak_integer_neon(int64_t rounds);
 #endif
 
 double ck_peak(ck_level level, int32_t integer, int64_t rounds) {
@@ -15,6 +18,8 @@ double ck_peak(ck_level level, int32_t integer, int64_t rounds) {
 #if defined(__x86_64__)
     if (level == ck_avx512vnni) { return integer ? ck_peak_integer_avx512(rounds) : ck_peak_float_avx512(rounds); }
     if (level == ck_avx2) { return integer ? ck_peak_integer_avx2(rounds) : ck_peak_float_avx2(rounds); }
+#elif defined(__aarch64__)
+    if (level == ck_neon) { return integer ? ck_peak_integer_neon(rounds) : ck_peak_float_neon(rounds); }
 #endif
     return integer ? ck_peak_integer_scalar(rounds) : ck_peak_float_scalar(rounds);
 }

@@ -1,4 +1,5 @@
 // The peak of AVX2: chains of vfmadd, and of maddubs + madd + add, with operands in registers and nothing loaded or stored.
+#if defined(__x86_64__)
 #include "lanes_avx2.h"
 
 double ck_peak_float_avx2(int64_t rounds) {
@@ -28,3 +29,4 @@ double ck_peak_integer_avx2(int64_t rounds) {
 }
 
 CK_LEVEL_END
+#endif

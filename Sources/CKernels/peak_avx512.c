@@ -1,4 +1,5 @@
 // The peak of AVX-512: chains of vfmadd, and of vpdpbusd, with operands in registers and nothing loaded or stored.
+#if defined(__x86_64__)
 #include "lanes_avx512.h"
 
 double ck_peak_float_avx512(int64_t rounds) {
@@ -26,3 +27,4 @@ double ck_peak_integer_avx512(int64_t rounds) {
 }
 
 CK_LEVEL_END
+#endif

@@ -30,6 +30,8 @@ package enum CPUFeatureLevel: String, Sendable, CaseIterable, Comparable {
     case avx2
     /// AVX-512 F, BW, VL, DQ, VNNI.
     case avx512vnni
+    /// NEON with dot products (ARMv8.2).
+    case neon
 
     package static func < (a: CPUFeatureLevel, b: CPUFeatureLevel) -> Bool { a.code.rawValue < b.code.rawValue }
 
@@ -53,6 +55,7 @@ package enum CPUFeatureLevel: String, Sendable, CaseIterable, Comparable {
         case .scalar: ck_scalar
         case .avx2: ck_avx2
         case .avx512vnni: ck_avx512vnni
+        case .neon: ck_neon
         }
     }
 }

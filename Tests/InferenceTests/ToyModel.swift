@@ -105,10 +105,10 @@ final class ToyRunner: StepRunner {
         precondition(batch.tokens.count <= maximumRows && batch.outputRows.count <= batch.tokens.count)
         for row in batch.tokens.indices {
             // Its keys and values show with which adapter a token was computed.
-            let change = batch.adapters[Int(batch.sequences[row])].map {
-                Int32($0.digest.utf8.reduce(0) { $0 + Int($1) })
-            }
-            cache[place(batch, row, Int(batch.positions[row]))] = batch.tokens[row] + 128 * (change ?? 0)
+            let sequence = Int(batch.sequences[row])
+            let adapter = sequence < batch.adapters.count ? batch.adapters[sequence] : nil
+            let change = adapter?.digest.utf8.reduce(Int32(0)) { $0 + Int32($1) } ?? 0
+            cache[place(batch, row, Int(batch.positions[row]))] = batch.tokens[row] + 128 * change
         }
         hashes = batch.outputRows.map { hash(batch, Int($0)) }
         for (index, hash) in hashes.enumerated() {

@@ -27,7 +27,7 @@ struct Randomness: RandomNumberGenerator {
 }
 
 /// Every level of this CPU; the first is the scalar one.
-let levels: [ck_kernels] = [ck_scalar, ck_avx2, ck_avx512vnni].compactMap { ck_kernels_of($0)?.pointee }
+let levels: [ck_kernels] = [ck_scalar, ck_avx2, ck_avx512vnni, ck_neon].compactMap { ck_kernels_of($0)?.pointee }
 
 /// Equal bits, any NaN equal to any other.
 func sameBytes(_ a: some Collection<Float>, _ b: some Collection<Float>) -> Bool {

@@ -126,7 +126,7 @@ typedef struct {
 
 // MARK: The table
 
-typedef enum { ck_scalar = 0, ck_avx2 = 1, ck_avx512vnni = 2 } ck_level;
+typedef enum { ck_scalar = 0, ck_avx2 = 1, ck_avx512vnni = 2, ck_neon = 3 } ck_level;
 
 /// C = row length. "rows" functions work on consecutive rows of a stride; in-place use (x == out) is fine everywhere.
 typedef struct {
