@@ -22,7 +22,7 @@ struct JobCtl: AsyncParsableCommand {
                 subcommands: [
                     Submit.self, Status.self, Wait.self, List.self, Watch.self, Cancel.self, Retry.self,
                 ]),
-            CommandGroup(name: "Fleet", subcommands: [Model.self, Workers.self, Queues.self]),
+            CommandGroup(name: "Fleet", subcommands: [Model.self, Workers.self, Queues.self, Pause.self, Resume.self]),
         ]
     )
 

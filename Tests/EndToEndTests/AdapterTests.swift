@@ -66,6 +66,8 @@ import Testing
                 "\(refused.lines)")
             let stray = try await fleet.jobctl(["model", "add", "x", folder + "/tuned", "--base", "tuned"])
             #expect(stray.status == 1 && stray.lines.joined().contains("is an adapter itself"), "\(stray.lines)")
+            let bare = try await fleet.jobctl(["model", "add", "x", folder + "/tuned"])
+            #expect(bare.status == 1 && bare.lines.joined().contains("name its model with --base"), "\(bare.lines)")
             let shown = try await fleet.jobctl(["model", "show", "tuned", "--json"])
             #expect(shown.values[0]["base"]?.stringValue == Fleet.model)
 

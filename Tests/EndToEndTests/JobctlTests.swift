@@ -7,6 +7,29 @@ import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(5))) struct JobctlTests {
+    @Test func aPausedQueueWaits() async throws {
+        try await Fleet.with { fleet in
+            let early = try await fleet.jobctl(["pause", "default"])
+            #expect(early.status == 1 && early.lines.joined().contains("has had no job"), "\(early.lines)")
+            let submit = ["submit", "--prompt", "One, two,", "--max-tokens", "2", "--json"]
+            let first = try #require(try await fleet.jobctl(submit).values.first?["id"]?.intValue)
+            #expect(try await fleet.jobctl(["pause", "default"]).lines == ["default is paused: 1 ready, 0 running"])
+            #expect(try await fleet.jobctl(["pause", "default"]).status == 0)
+            #expect(try await fleet.jobctl(["queues"]).lines.last?.contains("default (paused)") == true)
+            let worker = try fleet.startWorker()
+            // It looks for work as soon as it is registered, and would take the job.
+            try await eventually(within: 60, "the worker is there") {
+                try await fleet.jobctl(["workers", "--json"]).values[0].arrayValue?.count == 1
+            }
+            let second = try #require(try await fleet.jobctl(submit).values.first?["id"]?.intValue)
+            #expect(try await fleet.jobctl(["wait", "\(first)", "\(second)", "--timeout", "3"]).status == 75)
+            #expect(try await fleet.jobctl(["resume", "default"]).lines == ["default is open: 2 ready, 0 running"])
+            #expect(try await fleet.jobctl(["wait", "\(first)", "\(second)"]).status == 0)
+            worker.signal(SIGTERM)
+            #expect(await worker.wait() == 0)
+        }
+    }
+
     @Test func aJobsLifeByJobctl() async throws {
         try await Fleet.with { fleet in
             // Nothing is there yet.

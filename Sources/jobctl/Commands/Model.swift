@@ -45,6 +45,8 @@ extension RegisteredModel {
         }
     }
 
+    fileprivate var megabytes: String { String(format: "%.1f", Double(bytes) / 1e6) }
+
     var json: JSONValue {
         [
             "name": .string(name), "digest": .string(digest), "architecture": .string(architecture),
@@ -71,6 +73,8 @@ struct ModelAdd: AsyncParsableCommand {
             let model =
                 if let base {
                     try RegisteredModel(adapter: name, path: path, base: await store.registered(base, "base"))
+                } else if FileManager.default.fileExists(atPath: path + "/adapter_config.json") {
+                    throw CommandError("\(path) is a LoRA adapter: name its model with --base")
                 } else {
                     try RegisteredModel(name: name, path: path)
                 }
@@ -101,7 +105,7 @@ struct ModelList: AsyncParsableCommand {
             table.rows.append(
                 [
                     model.name, model.base ?? "", model.architecture, "\(model.contextLength)",
-                    "\(model.bytes / 1_000_000)", model.uri,
+                    model.megabytes, model.uri,
                 ])
         }
         common.show(.array(models.map(\.json)), text: table.text(orElse: "No models."))
@@ -118,7 +122,7 @@ struct ModelShow: AsyncParsableCommand {
         let model = try await common.withStore { try await $0.registered(name, "model") }
         var lines = [
             ("model", model.name), ("family", model.architecture), ("context", "\(model.contextLength) tokens"),
-            ("size", "\(model.bytes / 1_000_000) MB"), ("path", model.uri), ("SHA-256", model.digest),
+            ("size", "\(model.megabytes) MB"), ("path", model.uri), ("SHA-256", model.digest),
         ]
         if let base = model.base { lines.append(("adapter of", base)) }
         if let parent = model.parentDigest { lines.append(("made of", parent)) }
