@@ -74,10 +74,11 @@ struct EngineHarness {
 }
 
 /// Runs every request alone, then all of them in engines of random shape and in random order: the results must be the
-/// same bytes. Every request must fit `blocks`. Returns the results and what the engines of all rounds went through.
+/// same bytes. Every request must fit `blocks`. Goes on after `rounds` until so many sequences have been pre-empted, which
+/// the loads decide. Returns the results and what the engines of all rounds went through.
 func checkInvariance(
-    _ model: any StepModel, _ requests: [any EngineRequest], rounds: Int, slots slotRange: ClosedRange<Int> = 1...20,
-    blocks: ClosedRange<Int>, _ random: inout TestRandom
+    _ model: any StepModel, _ requests: [any EngineRequest], rounds: Int, preemptions: Int = 0,
+    slots slotRange: ClosedRange<Int> = 1...20, blocks: ClosedRange<Int>, _ random: inout TestRandom
 ) throws -> (alone: [EngineHarness.Result], total: EngineStats) {
     let alone = try requests.map { request in
         let result = try EngineHarness(model: model).run(one: request)
@@ -85,7 +86,7 @@ func checkInvariance(
         return result
     }
     var total = EngineStats()
-    for round in 0..<rounds {
+    for round in 0..<50 * rounds where round < rounds || total.preemptions < preemptions {
         let slots = random.int(slotRange)
         let limits = EngineLimits(
             maximumSequences: slots, tokenBudget: slots + random.int(0...90), cacheBlocks: random.int(blocks),
@@ -102,6 +103,7 @@ func checkInvariance(
             return (alone, total)
         }
     }
+    #expect(total.preemptions >= preemptions, "seed \(random.seed): the loads were meant to be tight")
     return (alone, total)
 }
 

@@ -12,9 +12,9 @@ import Testing
         let requests = (0..<60).map {
             GenerationRequest.random(id: UInt64($0), vocabulary: 97, longestPrompt: 120, longestOutput: 60, &random)
         }
-        let (alone, total) = try checkInvariance(ToyModel(), requests, rounds: 40, blocks: 12...18, &random)
+        let (alone, _) = try checkInvariance(
+            ToyModel(), requests, rounds: 40, preemptions: 50, blocks: 12...18, &random)
         #expect(Set(alone.compactMap(\.output?.finishReason)) == [.stop, .length])
-        #expect(total.preemptions > 50, "the loads were meant to be tight")
     }
 
     @Test func commonBeginningsChangeNothing() throws {

@@ -82,8 +82,7 @@ import Testing
         var random = TestRandom()
         print("scores in company: seed \(random.seed)")
         let requests = (0..<80).map { EngineRequestMix.random(UInt64($0), vocabulary: 97, longest: 120, &random) }
-        let (_, total) = try checkInvariance(model, requests, rounds: 25, blocks: 8...10, &random)
-        #expect(total.preemptions > 10, "the loads were meant to be tight")
+        _ = try checkInvariance(model, requests, rounds: 25, preemptions: 10, blocks: 8...10, &random)
     }
 
     /// A prompt is computed once for all its continuations, and only their own rows besides.
