@@ -51,6 +51,12 @@ package struct Job: Sendable, Equatable {
     package var state: JobState
     package var attempt: Int
     package var maximumAttempts: Int
+    package var retryPolicy: RetryPolicy
+    /// Attempts that failed and were followed by another one.
+    package var failures: Int
+    /// Workers that died while they ran it, and nothing else was to blame.
+    package var workerDeaths: Int
+    package var maximumWorkerDeaths: Int
     package var input: JSONValue
     package var result: JSONValue?
     package var error: JSONValue?
@@ -64,7 +70,8 @@ package struct Job: Sendable, Equatable {
 
     package init(
         id: JobID, kind: JobKind, model: String, queue: String, priority: Int, state: JobState, attempt: Int,
-        maximumAttempts: Int, input: JSONValue, result: JSONValue? = nil, error: JSONValue? = nil,
+        maximumAttempts: Int, retryPolicy: RetryPolicy = RetryPolicy(), failures: Int = 0, workerDeaths: Int = 0,
+        maximumWorkerDeaths: Int = 3, input: JSONValue, result: JSONValue? = nil, error: JSONValue? = nil,
         usage: JSONValue? = nil, tenant: String, metadata: JSONValue, createdAt: String, startedAt: String? = nil,
         finishedAt: String? = nil
     ) {
@@ -76,6 +83,10 @@ package struct Job: Sendable, Equatable {
         self.state = state
         self.attempt = attempt
         self.maximumAttempts = maximumAttempts
+        self.retryPolicy = retryPolicy
+        self.failures = failures
+        self.workerDeaths = workerDeaths
+        self.maximumWorkerDeaths = maximumWorkerDeaths
         self.input = input
         self.result = result
         self.error = error
@@ -98,6 +109,8 @@ package struct NewJob: Sendable {
     /// Seconds from now.
     package var delay: Double?
     package var maximumAttempts: Int?
+    package var retryPolicy: RetryPolicy?
+    package var maximumWorkerDeaths: Int?
     /// Seconds from now until the job expires.
     package var timeToStart: Double?
     package var uniqueKey: String?
@@ -106,7 +119,8 @@ package struct NewJob: Sendable {
 
     package init(
         kind: JobKind, model: String = "", input: JSONValue, queue: String? = nil, priority: Int? = nil,
-        delay: Double? = nil, maximumAttempts: Int? = nil, timeToStart: Double? = nil, uniqueKey: String? = nil,
+        delay: Double? = nil, maximumAttempts: Int? = nil, retryPolicy: RetryPolicy? = nil,
+        maximumWorkerDeaths: Int? = nil, timeToStart: Double? = nil, uniqueKey: String? = nil,
         tenant: String? = nil, metadata: JSONValue? = nil
     ) {
         self.kind = kind
@@ -116,6 +130,8 @@ package struct NewJob: Sendable {
         self.priority = priority
         self.delay = delay
         self.maximumAttempts = maximumAttempts
+        self.retryPolicy = retryPolicy
+        self.maximumWorkerDeaths = maximumWorkerDeaths
         self.timeToStart = timeToStart
         self.uniqueKey = uniqueKey
         self.tenant = tenant

@@ -12,6 +12,9 @@ package struct Lease: Sendable, Equatable {
     /// This attempt, from 1.
     package var attempt: Int
     package var maximumAttempts: Int
+    package var retryPolicy: RetryPolicy
+    /// Earlier attempts that failed.
+    package var failures: Int
     package var tenant: String
     /// Seconds since 1970 at which the job was inserted.
     package var createdAt: Double
@@ -20,7 +23,8 @@ package struct Lease: Sendable, Equatable {
 
     package init(
         id: JobID, runToken: RunToken, kind: JobKind, model: String, input: JSONValue, queue: String, priority: Int,
-        attempt: Int, maximumAttempts: Int, tenant: String, createdAt: Double, progress: JSONValue? = nil
+        attempt: Int, maximumAttempts: Int, retryPolicy: RetryPolicy = RetryPolicy(), failures: Int = 0, tenant: String,
+        createdAt: Double, progress: JSONValue? = nil
     ) {
         self.id = id
         self.runToken = runToken
@@ -31,6 +35,8 @@ package struct Lease: Sendable, Equatable {
         self.priority = priority
         self.attempt = attempt
         self.maximumAttempts = maximumAttempts
+        self.retryPolicy = retryPolicy
+        self.failures = failures
         self.tenant = tenant
         self.createdAt = createdAt
         self.progress = progress

@@ -30,8 +30,8 @@ package enum Outcome: Sendable, Equatable {
     case retry(JobFailure, after: Double?)
     /// Stopped at a client's wish; `result` is what there was.
     case cancelled(result: JSONValue?, usage: JSONValue?)
-    /// Handed back unfinished; the attempt doesn't count.
-    case released
+    /// Handed back unfinished, to be run `after` so many seconds; the attempt doesn't count.
+    case released(after: Double = 0)
 
     /// As `millrace.complete` takes it.
     package var name: String {

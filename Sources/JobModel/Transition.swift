@@ -11,20 +11,17 @@ package enum Transition {
 
     /// State of a running job after its attempt.
     /// - Parameters:
-    ///   - attempt: number of the attempt that ended, from 1.
     ///   - delay: seconds until the next one.
-    package static func state(
-        after ending: Ending, cancelRequested: Bool, attempt: Int, maximumAttempts: Int, delay: Double
-    ) -> JobState {
+    ///   - job: as it ran; the death that is being settled counts already.
+    package static func state(after ending: Ending, cancelRequested: Bool, delay: Double, job: Job) -> JobState {
         switch ending {
         case .succeeded: return .succeeded
         case .failed: return .failed
         case .cancelled: return .cancelled
-        case .released: return cancelRequested ? .cancelled : .ready
-        case .retry, .lost:
-            if cancelRequested { return .cancelled }
-            if attempt >= maximumAttempts { return .failed }
-            return delay > 0 ? .scheduled : .ready
+        case _ where cancelRequested: return .cancelled
+        case .lost where job.workerDeaths >= job.maximumWorkerDeaths: return .failed
+        case .retry where job.retryPolicy.kind == .none || job.failures + 1 >= job.maximumAttempts: return .failed
+        case .retry, .lost, .released: return delay > 0 ? .scheduled : .ready
         }
     }
 }

@@ -17,12 +17,21 @@ package struct AttemptRecord: Sendable, Equatable {
     package var worker: WorkerID
     package var ending: Ending
     package var error: JSONValue?
+    /// As PostgreSQL prints it in ISO form with the time zone.
+    package var finishedAt: String
+    /// From the claim to the end.
+    package var seconds: Double
 
-    package init(attempt: Int, runToken: RunToken, worker: WorkerID, ending: Ending, error: JSONValue?) {
+    package init(
+        attempt: Int, runToken: RunToken, worker: WorkerID, ending: Ending, error: JSONValue?, finishedAt: String,
+        seconds: Double
+    ) {
         self.attempt = attempt
         self.runToken = runToken
         self.worker = worker
         self.ending = ending
         self.error = error
+        self.finishedAt = finishedAt
+        self.seconds = seconds
     }
 }

@@ -38,8 +38,12 @@ extension Outcome {
 
 extension Completion {
     /// Seconds until the next attempt.
-    func delay(_ policy: RetryPolicy) -> Double {
-        guard case .retry(_, let after) = outcome else { return 0 }
-        return after ?? policy.delay(job: lease.id, attempt: lease.attempt)
+    func delay(_ backoff: Backoff) -> Double {
+        switch outcome {
+        case .retry(_, let after):
+            after ?? backoff.delay(lease.retryPolicy, job: lease.id, failure: lease.failures + 1)
+        case .released(let after): after
+        case .succeeded, .failed, .cancelled: 0
+        }
     }
 }

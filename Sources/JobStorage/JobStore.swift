@@ -137,6 +137,10 @@ package protocol JobStore: Sendable {
     func queues() async throws(StoreError) -> [QueueSummary]
     /// Nothing is claimed from a paused queue; what runs goes on.
     func setPaused(_ isPaused: Bool, queue: String) async throws(StoreError)
+    /// Seconds that a step of priority is worth, 0 to 100 days; for jobs that come to the line from now on.
+    func setPriorityStep(_ seconds: Double, queue: String) async throws(StoreError)
+    /// Puts failed jobs with ids above `after` in line again, up to `maximum`.
+    func redrive(_ filter: DeadLetterFilter, after: JobID, maximum: Int) async throws(StoreError) -> Redrive
 
     // MARK: Registry of models
     /// Adds a model, or gives a known name a new file.

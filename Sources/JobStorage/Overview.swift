@@ -20,9 +20,13 @@ package struct WorkerSummary: Sendable {
 package struct QueueSummary: Sendable {
     package var queue: String
     package var isPaused: Bool
+    /// Seconds that a step of priority is worth.
+    package var priorityStep: Double
     package var ready: Int
     package var scheduled: Int
     package var running: Int
+    /// Failed jobs.
+    package var dead: Int
     /// Seconds that the oldest ready job has waited.
     package var oldest: Double?
 }
@@ -65,14 +69,19 @@ extension PostgresJobStore {
     package func queues() async throws(StoreError) -> [QueueSummary] {
         try await query(OverviewSQL.queues) { row throws(PostgresError) in
             QueueSummary(
-                queue: try row.get("queue"), isPaused: try row.get("paused"), ready: try row.get("ready"),
-                scheduled: try row.get("scheduled"), running: try row.get("running"),
+                queue: try row.get("queue"), isPaused: try row.get("paused"),
+                priorityStep: try row.get("priority_step"), ready: try row.get("ready"),
+                scheduled: try row.get("scheduled"), running: try row.get("running"), dead: try row.get("dead"),
                 oldest: try row.optional("oldest"))
         }
     }
 
     package func setPaused(_ isPaused: Bool, queue: String) async throws(StoreError) {
         try await execute(OverviewSQL.setPaused, [queue, isPaused])
+    }
+
+    package func setPriorityStep(_ seconds: Double, queue: String) async throws(StoreError) {
+        try await execute(OverviewSQL.setPriorityStep, [queue, seconds])
     }
 
     /// True when nothing in the queue waits or runs.
@@ -91,6 +100,11 @@ enum OverviewSQL {
         SELECT millrace.notify_ready(ARRAY[queue]) FROM changed
         """
 
+    static let setPriorityStep: SQL = """
+        INSERT INTO millrace.queues (queue, priority_step) VALUES ($1, make_interval(secs => $2::float8))
+        ON CONFLICT (queue) DO UPDATE SET priority_step = EXCLUDED.priority_step
+        """
+
     static let isIdle: SQL = """
         SELECT NOT EXISTS (SELECT FROM millrace.ready WHERE queue = $1)
             AND NOT EXISTS (SELECT FROM millrace.leases l JOIN millrace.jobs j ON j.id = l.job_id WHERE j.queue = $1) AS idle
@@ -107,10 +121,11 @@ enum OverviewSQL {
 
     /// Counts hot tables only: they are as large as the work at hand, not as the history.
     static let queues: SQL = """
-        SELECT q.queue, q.paused,
+        SELECT q.queue, q.paused, extract(epoch FROM q.priority_step)::float8 AS priority_step,
             (SELECT count(*) FROM millrace.ready r WHERE r.queue = q.queue) AS ready,
             (SELECT count(*) FROM millrace.scheduled s JOIN millrace.jobs j ON j.id = s.job_id WHERE j.queue = q.queue) AS scheduled,
             (SELECT count(*) FROM millrace.leases l JOIN millrace.jobs j ON j.id = l.job_id WHERE j.queue = q.queue) AS running,
+            (SELECT count(*) FROM millrace.dead_letters d WHERE d.queue = q.queue) AS dead,
             (SELECT extract(epoch FROM clock_timestamp() - min(r.run_at))::float8 FROM millrace.ready r WHERE r.queue = q.queue) AS oldest
         FROM millrace.queues q ORDER BY q.queue
         """

@@ -6,11 +6,11 @@ import PostgresClient
 
 package struct PostgresJobStore: JobStore {
     package let pool: PostgresPool
-    private let retryPolicy: RetryPolicy
+    private let backoff: Backoff
 
-    package init(pool: PostgresPool, retryPolicy: RetryPolicy = RetryPolicy()) {
+    package init(pool: PostgresPool, backoff: Backoff = Backoff()) {
         self.pool = pool
-        self.retryPolicy = retryPolicy
+        self.backoff = backoff
     }
 
     // MARK: Clients
@@ -70,7 +70,7 @@ package struct PostgresJobStore: JobStore {
 
     package func complete(_ completions: [Completion]) async throws(StoreError) -> [JobID: JobState] {
         guard !completions.isEmpty else { return [:] }
-        let binds = CompleteSQL.binds(completions, retryPolicy)
+        let binds = CompleteSQL.binds(completions, backoff)
         let states = try await query(CompleteSQL.complete, binds) { row throws(PostgresError) in
             (try row.get("job_id", as: JobID.self), try row.get("state", as: String.self))
         }

@@ -236,7 +236,7 @@ package actor Worker {
     private static func accepted(_ outcome: Outcome, _ reason: StopReason?) -> Outcome? {
         switch (reason, outcome) {
         case (.stale, _): nil
-        case (.draining, .cancelled), (nil, .cancelled): .released
+        case (.draining, .cancelled), (nil, .cancelled): .released()
         default: outcome
         }
     }

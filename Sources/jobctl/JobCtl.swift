@@ -21,8 +21,13 @@ struct JobCtl: AsyncParsableCommand {
                 name: "Jobs",
                 subcommands: [
                     Submit.self, Status.self, Wait.self, List.self, Watch.self, Cancel.self, Retry.self,
+                    Dead.self, RedriveJobs.self,
                 ]),
-            CommandGroup(name: "Fleet", subcommands: [Model.self, Workers.self, Queues.self, Pause.self, Resume.self]),
+            CommandGroup(
+                name: "Fleet",
+                subcommands: [
+                    Model.self, Workers.self, Queues.self, ChangeQueue.self, Pause.self, Resume.self,
+                ]),
         ]
     )
 

@@ -81,7 +81,8 @@ import Testing
                 return nil
             }
             let value = try JSONValue(parsing: String(entry[start..<end.upperBound]))
-            guard value["Query Text"]?.stringValue?.contains("picked AS MATERIALIZED") == true, let root = value["Plan"]
+            guard value["Query Text"]?.stringValue?.contains("trusted AS MATERIALIZED") == true,
+                let root = value["Plan"]
             else { return nil }
             return Plan(root: root, nodes: nodes(root))
         }

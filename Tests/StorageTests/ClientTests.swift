@@ -57,7 +57,7 @@ import Testing
             #expect(try await store.complete(try await store.claim(worker, 1)[0], .failed(Outcome.unlucky)) == .failed)
             #expect(try await store.retry(id) == .ready)
             let waiting = try await store.job(id)
-            #expect(waiting.maximumAttempts == 2 && waiting.finishedAt == nil && waiting.attempt == 1)
+            #expect(waiting.failures == 0 && waiting.finishedAt == nil && waiting.attempt == 1)
             let lease = try await store.claim(worker, 1)[0]
             #expect(lease.attempt == 2)
             await #expect(throws: StoreError.self) { try await store.retry(id) }

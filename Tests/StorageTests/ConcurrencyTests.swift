@@ -17,7 +17,9 @@ import Testing
             let store = PostgresJobStore(pool: pool)
             let ids = try await store.enqueue(
                 (0..<Self.jobs).map { number in
-                    NewJob(kind: .noop, input: [:], delay: number % 5 == 0 ? 0.01 : nil, maximumAttempts: 1000)
+                    NewJob(
+                        kind: .noop, input: [:], delay: number % 5 == 0 ? 0.01 : nil, maximumAttempts: 1000,
+                        maximumWorkerDeaths: 1000)
                 })
             let ends = Ledger()
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -61,7 +63,7 @@ import Testing
                         switch Int.random(in: 0..<6, using: &random) {
                         case 0: .retry(Outcome.unlucky, after: 0)
                         case 1: .retry(Outcome.unlucky, after: 0.005)
-                        case 2: .released
+                        case 2: .released()
                         default: .done
                         }
                     return Completion(lease: lease, outcome: outcome)

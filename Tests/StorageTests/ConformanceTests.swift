@@ -182,7 +182,8 @@ import Testing
             for (outcome, ending, delay) in [
                 (Outcome.done, Transition.Ending.succeeded, 0.0), (.failed(Outcome.unlucky), .failed, 0),
                 (.retry(Outcome.unlucky, after: 60), .retry, 60), (.retry(Outcome.unlucky, after: 0), .retry, 0),
-                (.retry(Outcome.unlucky, after: nil), .retry, 60), (.released, .released, 0),
+                (.retry(Outcome.unlucky, after: nil), .retry, 60), (.released(), .released, 0),
+                (.released(after: 30), .released, 30),
                 (.cancelled(result: ["text": "half"], usage: nil), .cancelled, 0),
             ] {
                 for (maximum, cancels) in [(1, false), (3, false), (3, true)] {
@@ -191,7 +192,7 @@ import Testing
                     #expect(lease.id == id)
                     if cancels { #expect(try await store.cancel(id) == .running) }
                     let state = Transition.state(
-                        after: ending, cancelRequested: cancels, attempt: 1, maximumAttempts: maximum, delay: delay)
+                        after: ending, cancelRequested: cancels, delay: delay, job: try await store.job(id))
                     #expect(try await store.complete(lease, outcome) == state)
                     try await check(store, id, lease, ending, state)
                     if !state.isFinal { #expect(try await store.cancel(id) == .cancelled) }
@@ -206,7 +207,8 @@ import Testing
     ) async throws {
         let job = try await store.job(id)
         #expect(job.state == state)
-        #expect(job.attempt == (ending == .released && state == .ready ? 0 : 1))
+        #expect(job.attempt == (ending == .released && !state.isFinal ? 0 : 1))
+        #expect(job.failures == (ending == .retry && !state.isFinal ? 1 : 0))
         #expect((job.finishedAt != nil) == state.isFinal)
         let text: String? = [.succeeded: "ok", .cancelled: "half"][ending]
         #expect(job.result == text.map { ["text": .string($0)] })

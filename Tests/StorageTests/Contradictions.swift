@@ -16,6 +16,7 @@ enum Contradictions {
                 EXISTS (SELECT FROM millrace.partials WHERE job_id = j.id)
                 OR EXISTS (SELECT FROM millrace.unique_keys WHERE job_id = j.id)
                 OR EXISTS (SELECT FROM millrace.deadlines WHERE job_id = j.id))
+           OR (state = 'failed') <> EXISTS (SELECT FROM millrace.dead_letters WHERE job_id = j.id)
         UNION ALL
         SELECT 'lease ' || run_token || ' belongs to nobody' FROM millrace.leases l
         WHERE NOT EXISTS (SELECT FROM millrace.workers WHERE id = l.worker_id)

@@ -27,7 +27,7 @@ import Testing
             let fresh = try await store.claim(second, 1)[0]
             #expect(fresh.id == id && fresh.attempt == 2 && fresh.runToken > stale.runToken)
             for outcome in [
-                Outcome.done, .failed(Outcome.unlucky), .retry(Outcome.unlucky, after: 0), .released,
+                Outcome.done, .failed(Outcome.unlucky), .retry(Outcome.unlucky, after: 0), .released(),
                 .cancelled(result: nil, usage: nil),
             ] {
                 #expect(try await store.complete(stale, outcome) == nil)
@@ -51,7 +51,7 @@ import Testing
             let store = world.store
             let ids = try await store.enqueue((0..<3).map { _ in NewJob(kind: .noop, input: [:]) })
             let leases = try await store.claim(try await store.worker(), 3)
-            #expect(try await store.complete(leases[1], .released) == .ready)
+            #expect(try await store.complete(leases[1], .released()) == .ready)
             let all = leases.map { Completion(lease: $0, outcome: .done) }
             // The same completion twice in one call counts once.
             #expect(try await store.complete(all + [all[0]]) == [ids[0]: .succeeded, ids[2]: .succeeded])
@@ -82,20 +82,25 @@ import Testing
     }
 
     @Test(arguments: StoreKind.allCases)
-    func deathsUseAttemptsUp(kind: StoreKind) async throws {
+    func aJobThatKillsItsWorkersIsTakenForPoison(kind: StoreKind) async throws {
         try await StoreUnderTest.with(kind) { world async throws in
             let store = world.store
-            let id = try await store.enqueueOne(NewJob(kind: .noop, input: [:], maximumAttempts: 3))
-            for attempt in 1...3 {
+            // Deaths are counted apart from failures.
+            let id = try await store.enqueueOne(
+                NewJob(kind: .noop, input: [:], maximumAttempts: 1, maximumWorkerDeaths: 3))
+            for deaths in 1...3 {
                 let lease = try await store.claim(try await store.worker(), 1)[0]
-                #expect(lease.attempt == attempt)
+                #expect(lease.attempt == deaths && lease.failures == 0)
                 try await world.advance(11)
                 #expect(try await store.maintain(maximum: 10).rescued == 1)
+                #expect(try await store.job(id).workerDeaths == deaths)
             }
             let job = try await store.job(id)
-            #expect(job.state == .failed && job.attempt == 3)
-            #expect(job.error?["code"] == "worker_lost")
+            #expect(job.state == .failed && job.attempt == 3 && job.failures == 0)
+            #expect(job.error?["code"] == "poison")
             #expect(try await store.attempts(of: id).map(\.ending) == [.lost, .lost, .lost])
+            #expect(
+                try await store.attempts(of: id).map { $0.error?["code"] } == ["worker_lost", "worker_lost", "poison"])
             #expect(try await store.takeEvents().map(\.state) == [.failed])
             #expect(try await store.workers().isEmpty)
         }
@@ -129,7 +134,7 @@ import Testing
                 let worker = try await store.worker()
                 let lease = try await store.claim(worker, 1)[0]
                 #expect(lease.attempt == 1)
-                #expect(try await store.complete(lease, .released) == .ready)
+                #expect(try await store.complete(lease, .released()) == .ready)
                 try await store.unregister(worker)
             }
             #expect(try await store.job(id).attempt == 0)

@@ -20,6 +20,7 @@ import Testing
         try await TestDatabase.with { database async throws in
             let pool = database.pool(2)
             var simulation = Simulation(seed: seed, pool: pool)
+            try await simulation.prepare()
             for _ in 0..<250 { try await simulation.step() }
             try await simulation.finish()
             await pool.close()

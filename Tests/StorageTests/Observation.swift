@@ -26,6 +26,8 @@ struct ObservedJob: Equatable {
     var state: JobState
     var attempt: Int
     var maximumAttempts: Int
+    var failures: Int
+    var workerDeaths: Int
     var result: JSONValue?
     var error: JSONValue?
     var usage: JSONValue?
@@ -36,6 +38,8 @@ struct ObservedJob: Equatable {
         state = job.state
         attempt = job.attempt
         maximumAttempts = job.maximumAttempts
+        failures = job.failures
+        workerDeaths = job.workerDeaths
         result = job.result
         error = job.error
         usage = job.usage
@@ -88,7 +92,7 @@ extension Simulation.Side {
         observation.events = try await take(100_000, fails: true)
         observation.workers = try await store.workers().map { "\($0.id) \($0.state) \($0.running)" }.sorted()
         observation.queues = try await store.queues().map { queue in
-            "\(queue.queue) \(queue.isPaused) \(queue.ready) \(queue.scheduled) \(queue.running)"
+            "\(queue.queue) \(queue.isPaused) \(queue.ready) \(queue.scheduled) \(queue.running) \(queue.dead)"
         }
         return observation
     }

@@ -64,6 +64,13 @@ struct Simulation {
                 + log.suffix(30).joined(separator: "\n"))
     }
 
+    /// Before the first step.
+    mutating func prepare() async throws {
+        for queue in ["a", "b"] {
+            for side in [model, real] { try await side.store.setPriorityStep(1e6, queue: queue) }
+        }
+    }
+
     // MARK: Steps
 
     mutating func step() async throws {
@@ -81,7 +88,8 @@ struct Simulation {
         case 92..<94: try await relay()
         case 94..<95: try await unregister()
         case 95..<97: try await handBack()
-        case 97..<98: try await pause()
+        case 97..<98: try await pick([0, 1, 2]) == 0 ? setPriorityStep() : pause()
+        case 98..<99: try await redrive()
         default: if workers.count < 4 { try await register() } else { try await beat() }
         }
         try await compare()
@@ -164,7 +172,9 @@ struct Simulation {
                 NewJob(
                     kind: roll(0...100) == 0 ? "nosuch" : .noop, input: ["n": .integer(Int64(roll(0...9)))],
                     queue: pick(["a", "b"]), priority: pick([0, 0, 0, -1, 1]), delay: pick([nil, nil, 24.5, 94.5]),
-                    maximumAttempts: roll(1...3), timeToStart: pick([nil, nil, nil, nil, 17.5, 101.5]),
+                    maximumAttempts: roll(1...3),
+                    retryPolicy: pick([nil, nil, RetryPolicy(.none), RetryPolicy(.fixed, delay: 45.5)]),
+                    maximumWorkerDeaths: roll(1...3), timeToStart: pick([nil, nil, nil, nil, 17.5, 101.5]),
                     uniqueKey: roll(0...9) == 0 ? pick(["k", "l"]) : nil))
         }
         _ = try await both("enqueue \(jobs.map { "\($0.queue!) \($0.priority!) \($0.delay ?? 0)" })") { side in
@@ -197,9 +207,9 @@ struct Simulation {
         let failure = JobFailure(code: "c\(roll(0...9))", message: "m")
         return switch roll(0...7) {
         case 0: .failed(failure)
-        case 1: .retry(failure, after: 0)
+        case 1: .retry(failure, after: pick([0, nil]))
         case 2: .retry(failure, after: pick([31.5, 66.5]))
-        case 3: .released
+        case 3: .released(after: pick([0, 0, 38.5]))
         case 4: .cancelled(result: pick([nil, ["half": true]]), usage: nil)
         default: .succeeded(result: ["r": .integer(Int64(roll(0...99)))], usage: ["total_tokens": 1])
         }
@@ -278,6 +288,26 @@ struct Simulation {
         let job = roll(0...model.ids.count - 1)
         if try await both("retry \(job)", { try await $0.store.retry($0.ids[job]) }) != nil {
             retriesByHand[job, default: 0] += 1
+        }
+    }
+
+    private mutating func redrive() async throws {
+        guard !model.ids.isEmpty else { return }
+        let filter = DeadLetterFilter(queue: pick([nil, "a"]), code: pick([nil, nil, "poison", "c1"]))
+        let (after, maximum) = (roll(0...model.ids.count - 1), roll(1...4))
+        let redriven = try await both("redrive \(maximum) of \(filter) after \(after)") { side in
+            let redrive = try await side.store.redrive(filter, after: side.ids[after], maximum: maximum)
+            return [redrive.seen, redrive.last.map { side.index($0) } ?? -1] + redrive.redriven.map { side.index($0) }
+        }
+        for job in (redriven ?? []).dropFirst(2) { retriesByHand[job, default: 0] += 1 }
+    }
+
+    /// Never a step that may be near a difference of times: which job is first would be a matter of microseconds.
+    private mutating func setPriorityStep() async throws {
+        let (queue, step) = (pick(["a", "b"]), pick([0, 1e6]))
+        _ = try await both("priority step \(queue) \(step)") { side in
+            try await side.store.setPriorityStep(step, queue: queue)
+            return true
         }
     }
 

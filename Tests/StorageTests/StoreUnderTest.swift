@@ -14,7 +14,7 @@ struct StoreUnderTest: Sendable {
     /// Lets so many seconds pass.
     let advance: @Sendable (Double) async throws -> Void
 
-    static let retryPolicy = RetryPolicy(first: 60, longest: 3600, jitter: 0)
+    static let backoff = Backoff(first: 60, longest: 3600, jitter: 0)
 
     static func with(_ kind: StoreKind, _ body: (StoreUnderTest) async throws -> Void) async throws {
         switch kind {
@@ -31,13 +31,13 @@ struct StoreUnderTest: Sendable {
     static func memory() -> StoreUnderTest {
         let clock = ManualClock()
         return StoreUnderTest(
-            store: MemoryJobStore(retryPolicy: retryPolicy, clock: { clock.read() }),
+            store: MemoryJobStore(backoff: backoff, clock: { clock.read() }),
             advance: { clock.advance($0) })
     }
 
     static func postgres(_ pool: PostgresPool) -> StoreUnderTest {
         StoreUnderTest(
-            store: PostgresJobStore(pool: pool, retryPolicy: retryPolicy),
+            store: PostgresJobStore(pool: pool, backoff: backoff),
             advance: { seconds in
                 // The database's clock can't be moved, but all that it is compared with can.
                 _ = try await pool.query(shift, [seconds])
@@ -49,7 +49,7 @@ struct StoreUnderTest: Sendable {
         workers AS (UPDATE millrace.workers SET beat_at = beat_at - length, started_at = started_at - length FROM step),
         scheduled AS (UPDATE millrace.scheduled SET run_at = run_at - length FROM step),
         deadlines AS (UPDATE millrace.deadlines SET deadline = deadline - length FROM step),
-        ready AS (UPDATE millrace.ready SET run_at = run_at - length FROM step)
+        ready AS (UPDATE millrace.ready SET run_at = run_at - length, place = place - length FROM step)
         UPDATE millrace.jobs SET run_at = run_at - length, created_at = created_at - length FROM step
         """
 }

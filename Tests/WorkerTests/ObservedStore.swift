@@ -90,6 +90,12 @@ final class ObservedStore: JobStore {
     func setPaused(_ isPaused: Bool, queue: String) throws(StoreError) {
         try memory.setPaused(isPaused, queue: queue)
     }
+    func setPriorityStep(_ seconds: Double, queue: String) throws(StoreError) {
+        try memory.setPriorityStep(seconds, queue: queue)
+    }
+    func redrive(_ filter: DeadLetterFilter, after: JobID, maximum: Int) throws(StoreError) -> Redrive {
+        try memory.redrive(filter, after: after, maximum: maximum)
+    }
     func register(_ model: RegisteredModel) throws(StoreError) { try memory.register(model) }
     func models() throws(StoreError) -> [RegisteredModel] { try memory.models() }
     func model(_ name: String) throws(StoreError) -> RegisteredModel? { try memory.model(name) }

@@ -119,7 +119,7 @@ import Testing
         let (store, leases) = try Self.leases(1)
         let reporter = ProgressReporter(store: store, logger: Self.logger)
         reporter.sink(for: leases[0]).report(["text": "a"])
-        _ = try store.memory.complete([Completion(lease: leases[0], outcome: .released)])
+        _ = try store.memory.complete([Completion(lease: leases[0], outcome: .released())])
         let stops = await reporter.flush()
         #expect(stops.lost == [leases[0].id: leases[0].runToken] && stops.cancelled.isEmpty)
         // What a later attempt of the job says is not dropped with the earlier one.

@@ -23,7 +23,7 @@ final class Workshop: Sendable {
         let clock = Clock()
         self.clock = clock
         let store = ObservedStore(
-            MemoryJobStore(retryPolicy: RetryPolicy(first: 60, longest: 600, jitter: 0), clock: { clock.read() }))
+            MemoryJobStore(backoff: Backoff(first: 60, longest: 600, jitter: 0), clock: { clock.read() }))
         self.store = store
         handler = FakeHandler(places: places)
         (work, signals) = AsyncStream.makeStream()

@@ -10,7 +10,7 @@ extension EngineError {
     func outcome(field: String, lengthField: String? = nil) -> Outcome {
         let lengthField = lengthField ?? field
         return switch self {
-        case .stopped: .released
+        case .stopped: .released()
         case .cancelled: .cancelled(result: nil, usage: nil)
         case .busy, .duplicateRequest: .retry(JobFailure(code: "engine_busy", message: description), after: 1)
         case .invalidLogits, .invalidState: .failed(JobFailure(code: "engine", message: description))

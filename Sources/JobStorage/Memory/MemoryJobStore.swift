@@ -11,10 +11,10 @@ package final class MemoryJobStore: JobStore {
 
     /// - Parameter clock: seconds since 1970; never goes back.
     package init(
-        retryPolicy: RetryPolicy = RetryPolicy(),
+        backoff: Backoff = Backoff(),
         clock: @escaping @Sendable () -> Double = { Date().timeIntervalSince1970 }
     ) {
-        queue = Mutex(MemoryQueue(retryPolicy: retryPolicy))
+        queue = Mutex(MemoryQueue(backoff: backoff))
         self.clock = clock
     }
 
@@ -114,7 +114,20 @@ package final class MemoryJobStore: JobStore {
     }
 
     package func setPaused(_ isPaused: Bool, queue name: String) throws(StoreError) {
-        try change { queue, _ throws(StoreError) in queue.queues[name] = isPaused }
+        try change { queue, _ throws(StoreError) in queue.queues[name, default: .init()].isPaused = isPaused }
+    }
+
+    package func setPriorityStep(_ seconds: Double, queue name: String) throws(StoreError) {
+        guard (0...8_640_000).contains(seconds) else { throw .refused("priority_step: out of its range") }
+        try change { queue, _ throws(StoreError) in queue.queues[name, default: .init()].priorityStep = seconds }
+    }
+
+    package func redrive(
+        _ filter: DeadLetterFilter, after: JobID, maximum: Int
+    ) throws(StoreError) -> Redrive {
+        try change { queue, now throws(StoreError) in
+            queue.redrive(filter, after: after, maximum: maximum, at: now)
+        }
     }
 
     // MARK: Registry of models

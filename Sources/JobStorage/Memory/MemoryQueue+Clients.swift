@@ -24,6 +24,8 @@ extension MemoryQueue {
         guard job.input.objectValue != nil else { return "input: must be an object, is \(job.input.typeName)" }
         let bounds: [(String, Int?, ClosedRange<Int>)] = [
             ("priority", job.priority, -100...100), ("max_attempts", job.maximumAttempts, 1...1000),
+            ("max_worker_deaths", job.maximumWorkerDeaths, 1...1000),
+            ("retry_delay", job.retryPolicy?.delay.map { Int($0.rounded(.awayFromZero)) }, 0...2_592_000),
             ("unique_key", job.uniqueKey?.unicodeScalars.count, 1...500),
             ("tenant", job.tenant?.unicodeScalars.count, 0...200),
         ]
@@ -42,12 +44,14 @@ extension MemoryQueue {
         let id = lastJob
         let job = Job(
             id: id, kind: new.kind, model: new.model, queue: new.queue ?? "default", priority: new.priority ?? 0,
-            state: .ready, attempt: 0, maximumAttempts: new.maximumAttempts ?? 5, input: new.input,
+            state: .ready, attempt: 0, maximumAttempts: new.maximumAttempts ?? 5,
+            retryPolicy: new.retryPolicy ?? RetryPolicy(), maximumWorkerDeaths: new.maximumWorkerDeaths ?? 3,
+            input: new.input,
             tenant: new.tenant ?? "", metadata: new.metadata ?? [:], createdAt: Self.timestamp(now))
         entries[id] = Entry(job: job, runAt: now + (new.delay ?? 0), createdAt: now, uniqueKey: new.uniqueKey)
         if let key = new.uniqueKey { uniqueKeys[UniqueKey(kind: new.kind, key: key)] = id }
         deadlines[id] = new.timeToStart.map { now + $0 }
-        queues[job.queue] = queues[job.queue] ?? false
+        queues[job.queue] = queues[job.queue] ?? Settings()
         if now + (new.delay ?? 0) > now {
             schedule(id, at: now + (new.delay ?? 0))
         } else {
@@ -69,23 +73,42 @@ extension MemoryQueue {
     }
 
     mutating func retry(_ id: JobID, at now: Double) throws(StoreError) -> JobState {
-        var entry = try entry(id)
+        let entry = try entry(id)
         guard [.failed, .cancelled, .expired].contains(entry.job.state) else {
             throw .wrongState(
                 "id: job \(id) is \(entry.job.state.rawValue); only failed, cancelled and expired jobs are tried again")
         }
+        guard beginAnew(id, at: now) else { throw Self.keyIsTaken }
+        return .ready
+    }
+
+    /// - Returns: false when another job has its key meanwhile.
+    private mutating func beginAnew(_ id: JobID, at now: Double) -> Bool {
+        var entry = entries[id]!
         if let key = entry.uniqueKey.map({ UniqueKey(kind: entry.job.kind, key: $0) }) {
-            guard uniqueKeys[key] == nil else { throw Self.keyIsTaken }
+            guard uniqueKeys[key] == nil else { return false }
             uniqueKeys[key] = id
         }
         entry.job.result = nil
         entry.job.usage = nil
         entry.job.finishedAt = nil
-        entry.job.maximumAttempts = max(entry.job.maximumAttempts, entry.job.attempt + 1)
+        entry.job.failures = 0
+        entry.job.workerDeaths = 0
         entry.runAt = now
         entries[id] = entry
+        deadLetters[id] = nil
         putInLine(id)
-        return .ready
+        return true
+    }
+
+    mutating func redrive(_ filter: DeadLetterFilter, after: JobID, maximum: Int, at now: Double) -> Redrive {
+        let found = deadLetters.filter { id, letter in
+            id > after && filter.queue.map { $0 == letter.queue } ?? true
+                && filter.kind.map { $0 == letter.kind.rawValue } ?? true
+                && filter.code.map { $0 == letter.code } ?? true
+                && filter.failedWithin.map { letter.failedAt >= now - $0 } ?? true
+        }.keys.sorted().prefix(maximum)
+        return Redrive(seen: found.count, last: found.last, redriven: found.filter { beginAnew($0, at: now) })
     }
 
     private func entry(_ id: JobID) throws(StoreError) -> Entry {
@@ -108,12 +131,14 @@ extension MemoryQueue {
     }
 
     func queueSummaries(at now: Double) -> [QueueSummary] {
-        queues.sorted { $0.key < $1.key }.map { queue, isPaused in
+        queues.sorted { $0.key < $1.key }.map { queue, settings in
             let lanes = ready.filter { $0.key.queue == queue }.values
             func count(_ ids: some Sequence<JobID>) -> Int { ids.count { entries[$0]!.job.queue == queue } }
             return QueueSummary(
-                queue: queue, isPaused: isPaused, ready: lanes.reduce(0) { $0 + $1.count },
+                queue: queue, isPaused: settings.isPaused, priorityStep: settings.priorityStep,
+                ready: lanes.reduce(0) { $0 + $1.count },
                 scheduled: count(scheduled.keys), running: count(leases.keys),
+                dead: deadLetters.values.count { $0.queue == queue },
                 oldest: lanes.joined().map(\.runAt).min().map { now - $0 })
         }
     }

@@ -33,20 +33,30 @@ extension MemoryQueue {
 
     mutating func claim(_ request: ClaimRequest, at now: Double) throws(StoreError) -> [Lease] {
         guard let worker = workers[request.worker], !worker.isLost else { throw .workerLost }
+        let holdsSuspect = leases.values.contains { $0.worker == request.worker && $0.isSuspect }
         var places: [Place] = []
+        var suspects: [Place] = []
         for (lane, line) in ready {
-            guard request.queues.contains(lane.queue), queues[lane.queue] == false, request.kinds.contains(lane.kind),
-                lane.model.isEmpty || request.models.contains(lane.model)
+            guard request.queues.contains(lane.queue), queues[lane.queue]?.isPaused == false,
+                request.kinds.contains(lane.kind), lane.model.isEmpty || request.models.contains(lane.model)
             else { continue }
-            places += line.prefix(request.maximum)
+            places += line.filter { !isSuspect($0.id) }.prefix(request.maximum)
+            if !holdsSuspect { suspects += line.filter { isSuspect($0.id) }.prefix(1) }
         }
+        places += suspects.min().map { [$0] } ?? []
         return places.sorted().prefix(request.maximum).map { take($0.id, request.worker, at: now) }
+    }
+
+    /// One more death of a worker convicts it.
+    private func isSuspect(_ id: JobID) -> Bool {
+        let job = entries[id]!.job
+        return job.workerDeaths >= job.maximumWorkerDeaths - 1
     }
 
     private mutating func take(_ id: JobID, _ worker: WorkerID, at now: Double) -> Lease {
         takeOutOfLine(id)
         lastToken += 1
-        leases[id] = HeldLease(runToken: lastToken, worker: worker)
+        leases[id] = HeldLease(runToken: lastToken, worker: worker, claimedAt: now, isSuspect: isSuspect(id))
         var entry = entries[id]!
         entry.job.state = .running
         entry.job.attempt += 1
@@ -55,7 +65,8 @@ extension MemoryQueue {
         let job = entry.job
         return Lease(
             id: id, runToken: lastToken, kind: job.kind, model: job.model, input: job.input, queue: job.queue,
-            priority: job.priority, attempt: job.attempt, maximumAttempts: job.maximumAttempts, tenant: job.tenant,
+            priority: job.priority, attempt: job.attempt, maximumAttempts: job.maximumAttempts,
+            retryPolicy: job.retryPolicy, failures: job.failures, tenant: job.tenant,
             createdAt: entry.createdAt, progress: entry.progress)
     }
 
@@ -75,7 +86,7 @@ extension MemoryQueue {
     private struct Ended {
         let id: JobID
         let ending: Transition.Ending
-        var outcome = Outcome.released
+        var outcome = Outcome.released()
         var error: JSONValue?
         var delay = 0.0
     }
@@ -87,7 +98,7 @@ extension MemoryQueue {
             guard leases[id]?.runToken == completion.lease.runToken else { continue }
             ended[id] = Ended(
                 id: id, ending: completion.outcome.ending, outcome: completion.outcome,
-                error: completion.outcome.failure?.json, delay: completion.delay(retryPolicy))
+                error: completion.outcome.failure?.json, delay: completion.delay(backoff))
         }
         return settle(Array(ended.values), at: now)
     }
@@ -108,13 +119,12 @@ extension MemoryQueue {
         let lease = leases.removeValue(forKey: id)!
         let job = entries[id]!.job
         let state = Transition.state(
-            after: ended.ending, cancelRequested: lease.isCancelRequested, attempt: job.attempt,
-            maximumAttempts: job.maximumAttempts, delay: ended.delay)
+            after: ended.ending, cancelRequested: lease.isCancelRequested, delay: ended.delay, job: job)
         if let ending = Self.historyEnding(ended.ending, state) {
             entries[id]!.attempts.append(
                 AttemptRecord(
                     attempt: job.attempt, runToken: lease.runToken, worker: lease.worker, ending: ending,
-                    error: ended.error))
+                    error: ended.error, finishedAt: Self.timestamp(now), seconds: now - lease.claimedAt))
         }
         guard state == .ready || state == .scheduled else {
             end(id, state, result: ended.outcome.result, error: ended.error, usage: ended.outcome.usage, at: now)
@@ -122,6 +132,7 @@ extension MemoryQueue {
         }
         entries[id]!.job.error = ended.error ?? job.error
         if ended.ending == .released { entries[id]!.job.attempt -= 1 }
+        if ended.ending == .retry { entries[id]!.job.failures += 1 }
         if state == .ready { putInLine(id) } else { schedule(id, at: now + ended.delay) }
         return state
     }
@@ -142,12 +153,25 @@ extension MemoryQueue {
     mutating func rescue(maximum: Int, at now: Double) -> Int {
         let dead = Set(workers.values.filter { isDead($0, at: now) }.map(\.registration.id))
         for id in dead { workers[id]!.isLost = true }
-        let orphans = leases.filter { dead.contains($0.value.worker) }.keys.sorted().prefix(maximum)
-        let error: JSONValue = ["code": "worker_lost", "message": "the worker that ran the job died"]
-        _ = settle(orphans.map { Ended(id: $0, ending: .lost, error: error) }, at: now)
+        // All that a worker held are to blame for its death, unless there was a suspect among them: then it alone is.
+        let suspected = Set(leases.values.filter(\.isSuspect).map(\.worker))
+        let orphans = leases.filter { dead.contains($0.value.worker) }
+            .sorted { ($0.value.isSuspect ? 1 : 0, $0.key) < ($1.value.isSuspect ? 1 : 0, $1.key) }.prefix(maximum)
+        for (id, lease) in orphans where lease.isSuspect || !suspected.contains(lease.worker) {
+            entries[id]!.job.workerDeaths += 1
+        }
+        _ = settle(orphans.map { Ended(id: $0.key, ending: .lost, error: lossError($0.key)) }, at: now)
         let holders = Set(leases.values.map(\.worker))
         for id in dead.subtracting(holders) { workers[id] = nil }
         return orphans.count
+    }
+
+    private func lossError(_ id: JobID) -> JSONValue {
+        let job = entries[id]!.job
+        let isPoison = !leases[id]!.isCancelRequested && job.workerDeaths >= job.maximumWorkerDeaths
+        return isPoison
+            ? ["code": "poison", "message": .string("\(job.workerDeaths) workers died while they ran the job")]
+            : ["code": "worker_lost", "message": "the worker that ran the job died"]
     }
 
     mutating func promote(maximum: Int, at now: Double) -> Int {

@@ -9,6 +9,8 @@ struct MemoryQueue: Sendable {
     struct Entry: Sendable {
         var job: Job
         var runAt: Double
+        /// While it is in line.
+        var place: Place?
         var createdAt: Double
         var uniqueKey: String?
         var progress: JSONValue?
@@ -21,20 +23,26 @@ struct MemoryQueue: Sendable {
         let model: String
     }
 
-    /// Place in the line of a lane.
+    /// Place in the line of a lane: a time, as `millrace.ready.place`.
     struct Place: Comparable, Sendable {
-        let priority: Int
+        let time: Double
         let runAt: Double
         let id: JobID
 
-        static func < (one: Place, other: Place) -> Bool {
-            (one.priority, one.runAt, one.id) < (other.priority, other.runAt, other.id)
-        }
+        static func < (one: Place, other: Place) -> Bool { (one.time, one.id) < (other.time, other.id) }
+    }
+
+    struct Settings: Sendable {
+        var isPaused = false
+        /// Seconds that a step of priority is worth.
+        var priorityStep = 600.0
     }
 
     struct HeldLease: Sendable {
         let runToken: RunToken
         let worker: WorkerID
+        let claimedAt: Double
+        let isSuspect: Bool
         var isCancelRequested = false
     }
 
@@ -44,6 +52,20 @@ struct MemoryQueue: Sendable {
         var beatAt: Double
         var isDraining = false
         var isLost = false
+    }
+
+    struct DeadLetter: Sendable {
+        let queue: String
+        let kind: JobKind
+        let code: String
+        let failedAt: Double
+
+        init(_ job: Job, failedAt: Double) {
+            queue = job.queue
+            kind = job.kind
+            code = job.error?["code"]?.stringValue ?? ""
+            self.failedAt = failedAt
+        }
     }
 
     struct UniqueKey: Hashable, Sendable {
@@ -58,17 +80,18 @@ struct MemoryQueue: Sendable {
     /// Bytes of a result that goes with the event; as in `millrace.event`.
     static let eventResultBytes = 65536
 
-    let retryPolicy: RetryPolicy
+    let backoff: Backoff
     var entries: [JobID: Entry] = [:]
     /// Each sorted, never empty.
     var ready: [Lane: [Place]] = [:]
     var scheduled: [JobID: Double] = [:]
     var deadlines: [JobID: Double] = [:]
     var uniqueKeys: [UniqueKey: JobID] = [:]
+    var deadLetters: [JobID: DeadLetter] = [:]
     var leases: [JobID: HeldLease] = [:]
     var workers: [WorkerID: Incarnation] = [:]
-    /// Queues that have ever had a job, and whether they are paused.
-    var queues: [String: Bool] = [:]
+    /// Queues that have ever had a job.
+    var queues: [String: Settings] = [:]
     var models: [String: RegisteredModel] = [:]
     /// By number, ascending.
     var outbox: [JobEvent] = []
@@ -78,7 +101,7 @@ struct MemoryQueue: Sendable {
     var lastToken: RunToken = 0
     var lastSequence: Int64 = 0
 
-    init(retryPolicy: RetryPolicy) { self.retryPolicy = retryPolicy }
+    init(backoff: Backoff) { self.backoff = backoff }
 
     func job(_ id: JobID) throws(StoreError) -> Job {
         guard let entry = entries[id] else { throw .noSuchJob(id) }
@@ -90,7 +113,8 @@ struct MemoryQueue: Sendable {
     private func lane(_ job: Job) -> Lane { Lane(queue: job.queue, kind: job.kind, model: job.model) }
 
     private func place(_ entry: Entry) -> Place {
-        Place(priority: entry.job.priority, runAt: entry.runAt, id: entry.job.id)
+        let step = queues[entry.job.queue]!.priorityStep
+        return Place(time: entry.runAt + Double(entry.job.priority) * step, runAt: entry.runAt, id: entry.job.id)
     }
 
     /// The first index whose place is not before this one.
@@ -106,6 +130,7 @@ struct MemoryQueue: Sendable {
     mutating func putInLine(_ id: JobID) {
         let entry = entries[id]!
         let place = place(entry)
+        entries[id]!.place = place
         var line = ready[lane(entry.job)] ?? []
         line.insert(place, at: Self.index(of: place, in: line))
         ready[lane(entry.job)] = line
@@ -115,9 +140,9 @@ struct MemoryQueue: Sendable {
     /// - Returns: false when the job is not in line.
     @discardableResult
     mutating func takeOutOfLine(_ id: JobID) -> Bool {
-        guard let entry = entries[id], let line = ready[lane(entry.job)] else { return false }
-        let index = Self.index(of: place(entry), in: line)
-        guard index < line.count, line[index].id == id else { return false }
+        guard let entry = entries[id], let place = entry.place, let line = ready[lane(entry.job)] else { return false }
+        entries[id]!.place = nil
+        let index = Self.index(of: place, in: line)
         if line.count == 1 {
             ready[lane(entry.job)] = nil
         } else {
@@ -148,6 +173,7 @@ struct MemoryQueue: Sendable {
         entries[id] = entry
         if let key = entry.uniqueKey { uniqueKeys[UniqueKey(kind: entry.job.kind, key: key)] = nil }
         deadlines[id] = nil
+        if state == .failed { deadLetters[id] = DeadLetter(entry.job, failedAt: now) }
         lastSequence += 1
         outbox.append(JobEvent(id: id, sequence: lastSequence, event: Self.event(entry.job, at: now)))
     }

@@ -11,7 +11,9 @@ enum ClaimSQL {
             id: try row.get("job_id"), runToken: try row.get("run_token"), kind: JobKind(rawValue: try row.get("kind")),
             model: try row.get("model"), input: try row.get("input"), queue: try row.get("queue"),
             priority: try row.get("priority"), attempt: try row.get("attempt"),
-            maximumAttempts: try row.get("max_attempts"), tenant: try row.get("tenant"),
+            maximumAttempts: try row.get("max_attempts"), retryPolicy: try JobSQL.retryPolicy(row),
+            failures: try row.get("failures"),
+            tenant: try row.get("tenant"),
             createdAt: try row.get("created_at"), progress: try row.optional("progress"))
     }
 }

@@ -8,23 +8,29 @@ import JobStorage
 import RedisClient
 
 struct Status: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Show a job.")
+    static let configuration = CommandConfiguration(abstract: "Show a job, with the attempts that brought no result.")
     @Argument(help: "The job's id.")
     var id: JobID
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
-        let job = try await common.withStore { try await $0.job(id) }
+        let (job, attempts) = try await common.withStore { (try await $0.job(id), try await $0.attempts(of: id)) }
         let lines: [(name: String, value: String?)] = [
             ("job", "\(job.id)"), ("kind", job.kind.rawValue), ("model", job.model.isEmpty ? nil : job.model),
             ("queue", job.queue), ("state", job.state.rawValue),
-            ("attempt", "\(job.attempt) of \(job.maximumAttempts)"),
+            ("attempt", "\(job.attempt)"),
+            ("failures", job.failures > 0 ? "\(job.failures), the job fails with number \(job.maximumAttempts)" : nil),
+            ("deaths", job.workerDeaths > 0 ? "\(job.workerDeaths) of \(job.maximumWorkerDeaths) workers" : nil),
             ("created", job.createdAt), ("started", job.startedAt), ("finished", job.finishedAt),
             ("error", job.failure), ("usage", job.work), ("answer", job.result?["text"]?.stringValue),
         ]
-        common.show(
-            job.json,
-            text: TextTable.pairs(lines.compactMap { line in line.value.map { (line.name, $0) } }))
+        var text = TextTable.pairs(lines.compactMap { line in line.value.map { (line.name, $0) } })
+        if !attempts.isEmpty {
+            var table = TextTable(header: ["ATTEMPT", "ENDED", "AFTER", "OUTCOME", "ERROR"])
+            table.rows = attempts.map(\.cells)
+            text += "\n\n" + table.text(orElse: "")
+        }
+        common.show(job.json(with: attempts), text: text)
     }
 }
 

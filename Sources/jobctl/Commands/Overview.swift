@@ -30,22 +30,26 @@ struct Workers: AsyncParsableCommand {
 }
 
 struct Queues: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "List queues with what waits and runs in them.")
+    static let configuration = CommandConfiguration(
+        abstract: "List queues with what waits, runs and failed in them.",
+        discussion: "STEP is the wait that a step of priority is worth ('jobctl queue set').")
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
         let queues = try await common.withStore { try await $0.queues() }
-        var table = TextTable(header: ["QUEUE", "READY", "SCHEDULED", "RUNNING", "OLDEST"])
+        var table = TextTable(header: ["QUEUE", "READY", "SCHEDULED", "RUNNING", "FAILED", "OLDEST", "STEP"])
         for queue in queues {
             table.rows.append([
                 queue.queue + (queue.isPaused ? " (paused)" : ""), "\(queue.ready)", "\(queue.scheduled)",
-                "\(queue.running)", queue.oldest.map { String(format: "%.1f s", $0) } ?? "-",
+                "\(queue.running)", "\(queue.dead)", queue.oldest.map { String(format: "%.1f s", $0) } ?? "-",
+                String(format: "%g s", queue.priorityStep),
             ])
         }
         let values: [JSONValue] = queues.map { queue in
             [
                 "queue": .string(queue.queue), "paused": .bool(queue.isPaused), "ready": .integer(Int64(queue.ready)),
                 "scheduled": .integer(Int64(queue.scheduled)), "running": .integer(Int64(queue.running)),
+                "failed": .integer(Int64(queue.dead)), "priority_step_seconds": .number(queue.priorityStep),
                 "oldest_seconds": queue.oldest.map { .number($0) } ?? .null,
             ]
         }

@@ -22,6 +22,18 @@ struct SubmitOptions: ParsableArguments {
     var queue: String?
     @Option(parsing: .unconditional, help: "-100 to 100, lower is sooner.")
     var priority: Int?
+    @Option(help: "Seconds before the jobs may run.")
+    var delay: Double?
+    @Option(
+        help:
+            "Waits between attempts: exponential (the default), fixed, or none, with which the first failure is final.")
+    var retry: RetryPolicy.Kind?
+    @Option(help: "Seconds of the first wait, or of each for fixed (default 2).")
+    var retryDelay: Double?
+    @Option(help: "The job fails with its so-manieth failure, 1 to 1000 (default 5).")
+    var maxAttempts: Int?
+    @Option(help: "So many workers may die of the job, 1 to 1000 (default 3).")
+    var maxWorkerDeaths: Int?
     @Flag(help: "Wait for the answers.")
     var wait = false
     @Option(help: "Seconds that --wait waits at most (default: as long as it takes).")
@@ -29,6 +41,12 @@ struct SubmitOptions: ParsableArguments {
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
+        for (name, value) in [("--delay", delay), ("--retry-delay", retryDelay)] {
+            if let value, !(0...2_592_000).contains(value) { throw ValidationError("\(name) must be 0 to 2592000") }
+        }
+        for (name, value) in [("--max-attempts", maxAttempts), ("--max-worker-deaths", maxWorkerDeaths)] {
+            if let value, !(1...1000).contains(value) { throw ValidationError("\(name) must be 1 to 1000") }
+        }
         if let priority, !(-100...100).contains(priority) { throw ValidationError("--priority must be -100 to 100") }
     }
 
@@ -52,7 +70,10 @@ struct SubmitOptions: ParsableArguments {
         return inputs.map { input in
             var members = input
             for (name, value) in defaults where members[name] == nil { members[name] = value }
-            return NewJob(kind: kind, model: model, input: .object(members), queue: queue, priority: priority)
+            return NewJob(
+                kind: kind, model: model, input: .object(members), queue: queue, priority: priority, delay: delay,
+                maximumAttempts: maxAttempts, retryPolicy: RetryPolicy(retry ?? .exponential, delay: retryDelay),
+                maximumWorkerDeaths: maxWorkerDeaths)
         }
     }
 
@@ -97,6 +118,8 @@ struct SubmitOptions: ParsableArguments {
         return inputs
     }
 }
+
+extension RetryPolicy.Kind: ExpressibleByArgument {}
 
 /// The value of an option that holds JSON.
 func parseOption(_ name: String, _ text: String) throws -> JSONValue {

@@ -2,6 +2,7 @@
 import Foundation
 import JSON
 import JobModel
+import JobStorage
 
 extension Job {
     var json: JSONValue {
@@ -9,17 +10,27 @@ extension Job {
         return [
             "id": .integer(id), "kind": .string(kind.rawValue), "model": .string(model), "queue": .string(queue),
             "priority": .integer(Int64(priority)), "state": .string(state.rawValue),
-            "attempt": .integer(Int64(attempt)),
-            "max_attempts": .integer(Int64(maximumAttempts)), "tenant": .string(tenant),
+            "attempt": .integer(Int64(attempt)), "failures": .integer(Int64(failures)),
+            "max_attempts": .integer(Int64(maximumAttempts)), "retry_policy": .string(retryPolicy.kind.rawValue),
+            "retry_delay": retryPolicy.delay.map { .number($0) } ?? .null,
+            "worker_deaths": .integer(Int64(workerDeaths)),
+            "max_worker_deaths": .integer(Int64(maximumWorkerDeaths)), "tenant": .string(tenant),
             "created_at": .string(createdAt),
             "started_at": optional(startedAt), "finished_at": optional(finishedAt), "result": result ?? .null,
             "error": error ?? .null, "usage": usage ?? .null, "metadata": metadata,
         ]
     }
 
+    func json(with attempts: [AttemptRecord]) -> JSONValue {
+        guard case .object(var members) = json else { return json }
+        members["attempts"] = .array(attempts.map(\.json))
+        return .object(members)
+    }
+
     /// Why it failed, for people.
-    var failure: String? {
-        guard let error else { return nil }
+    var failure: String? { error.map(Self.text(of:)) }
+
+    fileprivate static func text(of error: JSONValue) -> String {
         let parts = [error["code"]?.stringValue, error["message"]?.stringValue].compactMap(\.self)
         return parts.isEmpty ? error.text() : parts.joined(separator: ": ")
     }
@@ -56,6 +67,24 @@ extension Job {
         return String(format: "%.4f", score["logprob"]?.doubleValue ?? .nan)
             + "  \(tokens) \(tokens == 1 ? "token" : "tokens")"
             + (score["is_greedy"]?.boolValue == true ? "  greedy" : "")
+    }
+}
+
+extension AttemptRecord {
+    var json: JSONValue {
+        [
+            "attempt": .integer(Int64(attempt)), "run_token": .integer(runToken),
+            "worker": .string(worker.uuidString.lowercased()), "finished_at": .string(finishedAt),
+            "seconds": .number(seconds), "outcome": .string(ending.rawValue), "error": error ?? .null,
+        ]
+    }
+
+    /// Of a line for people.
+    var cells: [String] {
+        let error = error.map { Job.text(of: $0).replacing("\n", with: " ") } ?? ""
+        return [
+            "\(attempt)", String(finishedAt.prefix(19)), String(format: "%.1f s", seconds), ending.rawValue, error,
+        ]
     }
 }
 
