@@ -116,6 +116,10 @@ package struct GGUFArray: Sendable, Equatable {
         self.init(elementType: .float32, count: floats.count, bytes: bytes)
     }
 
+    package init(_ flags: [Bool]) {
+        self.init(elementType: .bool, count: flags.count, bytes: flags.map { $0 ? 1 : 0 })
+    }
+
     /// The strings, which need not be valid UTF-8; nil for another element type.
     package var byteStrings: [[UInt8]]? {
         guard elementType == .string else { return nil }

@@ -1,4 +1,4 @@
-// The vocabulary in a GGUF file's metadata, for the tokenizer.
+// The vocabulary in a GGUF file's metadata: read for the tokenizer, and written.
 import LLMTokenizers
 
 extension GGUFModel {
@@ -26,11 +26,35 @@ extension GGUFModel {
         vocabulary.endOfText = id("eos")
         vocabulary.unknown = id("unknown")
         vocabulary.addsBeginOfText = file.metadata["tokenizer.ggml.add_bos_token"]?.boolValue
+        vocabulary.addsEndOfText = file.metadata["tokenizer.ggml.add_eos_token"]?.boolValue
         vocabulary.addsSpacePrefix = file.metadata["tokenizer.ggml.add_space_prefix"]?.boolValue
         do throws(TokenizerError) {
             return try Tokenizer(vocabulary)
         } catch {
             throw .invalidFile(path: path, field: "vocabulary", reason: error.description)
+        }
+    }
+}
+
+extension GGUFMetadata {
+    mutating func set(_ vocabulary: VocabularyDescription) {
+        func key(_ name: String) -> String { "tokenizer.ggml.\(name)" }
+        set(key("model"), .string(vocabulary.model))
+        set(key("pre"), .string(vocabulary.pre))
+        set(key("tokens"), .array(GGUFArray(vocabulary.tokens)))
+        set(key("token_type"), .array(GGUFArray(vocabulary.types)))
+        if !vocabulary.scores.isEmpty { set(key("scores"), .array(GGUFArray(vocabulary.scores))) }
+        if !vocabulary.merges.isEmpty { set(key("merges"), .array(GGUFArray(vocabulary.merges))) }
+        for (name, id) in [
+            ("bos", vocabulary.beginOfText), ("eos", vocabulary.endOfText), ("unknown", vocabulary.unknown),
+        ] {
+            if let id { set(key("\(name)_token_id"), .uint32(UInt32(id))) }
+        }
+        for (name, flag) in [
+            ("add_bos_token", vocabulary.addsBeginOfText), ("add_eos_token", vocabulary.addsEndOfText),
+            ("add_space_prefix", vocabulary.addsSpacePrefix),
+        ] {
+            if let flag { set(key(name), .bool(flag)) }
         }
     }
 }

@@ -20,6 +20,8 @@ package struct GGUFModel: ModelSource {
 
     package var chatTemplate: String? { file.metadata["tokenizer.chat_template"]?.stringValue }
 
+    package var byteCount: Int { file.mapping.bytes.count }
+
     package var digest: String { get throws(ModelError) { ModelDigest.ofFile(file.mapping) } }
 
     package func key(_ name: TensorName) -> String {
@@ -69,6 +71,8 @@ extension GGUFFile {
     /// Tokens that end a turn in the chat formats of the supported families. Files name one end-of-text token, and for a
     /// chat model that is not always this one.
     private static let turnEnds = ["<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>"].map { Array($0.utf8) }
+
+    static func endsTurn(_ token: [UInt8]) -> Bool { turnEnds.contains(token) }
 
     fileprivate func readSpecialTokens(into configuration: inout ModelConfiguration) throws(ModelError) {
         func id(_ name: String) throws(ModelError) -> Int? {

@@ -21,6 +21,8 @@ package struct HuggingFaceModel: ModelSource {
         try checkTensors()
     }
 
+    package var byteCount: Int { folder.shards.reduce(0) { $0 + $1.mapping.bytes.count } }
+
     package var digest: String { get throws(ModelError) { try folder.digest() } }
 
     package func key(_ name: TensorName) -> String {

@@ -15,6 +15,9 @@ package protocol ModelSource: Sendable {
     /// everything.
     var digest: String { get throws(ModelError) }
 
+    /// Of its weights' files.
+    var byteCount: Int { get }
+
     /// The tensor with the storage quirks of the format undone, its shape checked against the configuration; nil when
     /// the model has no such tensor.
     func optionalTensor(_ name: TensorName) throws(ModelError) -> SourceTensor?

@@ -1,38 +1,38 @@
-// A copy of a GGUF model with its weights in another encoding: what `quantize` jobs write.
+// A model as a GGUF file with its weights in another encoding: what `quantize` jobs write.
 import LLMKernels
 import Synchronization
 
 /// The matrices of a model in the encoding of `target`, all else as it was: metadata, vocabulary, norms and biases. With
 /// int4 the embedding and the head, which cost most when they are coarse, are Q8_0.
 package struct QuantizedCopy: Sendable {
-    package let source: GGUFModel
+    package let source: GGUFContent
     package let target: QuantizationTarget
 
-    package init(of source: GGUFModel, to target: QuantizationTarget) {
+    package init(of source: GGUFContent, to target: QuantizationTarget) {
         self.source = source
         self.target = target
     }
 
     /// How a tensor of the file is written. What can't be cut into blocks is float16; what is no matrix, and positions that
     /// are learned, stay as they are.
-    package func encoding(of tensor: GGUFTensor) -> TensorEncoding {
-        guard tensor.dimensions.count == 2, tensor.name != "position_embd.weight" else { return tensor.encoding }
+    package func encoding(of tensor: GGUFContent.Tensor) -> TensorEncoding {
+        guard tensor.shape.count == 2, tensor.name != "position_embd.weight" else { return tensor.encoding }
         let isEnd = tensor.name == "token_embd.weight" || tensor.name == "output.weight"
         let wanted = target == .int4 && isEnd ? .q8_0 : target.encoding
-        return tensor.dimensions[0].isMultiple(of: wanted.blockSize) ? wanted : .float16
+        return tensor.shape[1].isMultiple(of: wanted.blockSize) ? wanted : .float16
     }
 
     /// Bits for a weight, over all tensors of the copy.
-    package var bitsPerWeight: Double { Self.bitsPerWeight(source.file) { encoding(of: $0) } }
+    package var bitsPerWeight: Double { bitsPerWeight { encoding(of: $0) } }
 
-    /// The same of the file that is copied.
-    package var sourceBitsPerWeight: Double { Self.bitsPerWeight(source.file, \.encoding) }
+    /// The same of the model that is copied.
+    package var sourceBitsPerWeight: Double { bitsPerWeight(\.encoding) }
 
-    private static func bitsPerWeight(_ file: GGUFFile, _ encoding: (GGUFTensor) -> TensorEncoding) -> Double {
+    private func bitsPerWeight(_ encoding: (GGUFContent.Tensor) -> TensorEncoding) -> Double {
         var (bytes, weights) = (0.0, 0.0)
-        for tensor in file.tensors {
-            let columns = tensor.dimensions.first ?? 1
-            let rows = tensor.dimensions.dropFirst().reduce(1, *)
+        for tensor in source.tensors {
+            let columns = tensor.shape.last ?? 1
+            let rows = tensor.shape.dropLast().reduce(1, *)
             bytes += Double(rows) * Double(encoding(tensor).rowBytes(columns) ?? 0)
             weights += Double(rows) * Double(columns)
         }
@@ -45,14 +45,14 @@ package struct QuantizedCopy: Sendable {
     package func write(
         to path: String, team: ThreadTeam, progress: @escaping (Double) -> Bool = { _ in true }
     ) throws(ModelError) {
-        var metadata = source.file.metadata
+        var metadata = source.metadata
         metadata.set("general.file_type", .uint32(target.fileType))
         metadata.set("general.quantization_version", .uint32(2))
         var writer = GGUFWriter(metadata: metadata)
-        let tensors = source.file.tensors
+        let tensors = source.tensors
         for (index, tensor) in tensors.enumerated() {
             let encoding = encoding(of: tensor)
-            writer.add(tensor.name, shape: tensor.dimensions.reversed(), encoding: encoding) {
+            writer.add(tensor.name, shape: tensor.shape, encoding: encoding) {
                 () throws(ModelError) -> [UInt8] in
                 guard progress(Double(index) / Double(tensors.count)) else {
                     throw .unwritable(path: path, reason: "cancelled")
@@ -64,11 +64,15 @@ package struct QuantizedCopy: Sendable {
     }
 
     private func bytes(
-        of tensor: GGUFTensor, as encoding: TensorEncoding, _ team: ThreadTeam
+        of tensor: GGUFContent.Tensor, as encoding: TensorEncoding, _ team: ThreadTeam
     ) throws(ModelError) -> [UInt8] {
-        let file = source.file.mapping
-        guard encoding != tensor.encoding, let rows = source.file.sourceTensor(tensor.name) else {
-            return Array(file.bytes[tensor.offset..<tensor.offset + tensor.byteCount])
+        let (rows, order): (SourceTensor, RowOrder)
+        switch tensor.values {
+        case .bytes(let file, let range): return Array(file.bytes[range])
+        case .floats(let values): return values.withUnsafeBytes { Array($0) }
+        case .rows(let source, .asStored) where source.encoding == encoding && source.quirk == .none:
+            return Array(source.file.bytes[source.offset..<source.offset + source.byteCount])
+        case .rows(let source, let sourceOrder): (rows, order) = (source, sourceOrder)
         }
         let rowBytes = encoding.rowBytes(rows.columns)!
         let broken = Atomic(Int.max)
@@ -80,7 +84,7 @@ package struct QuantizedCopy: Sendable {
                 defer { values.deallocate() }
                 values.initialize(repeating: 0)
                 for row in rows.rows * part / parts..<rows.rows * (part + 1) / parts {
-                    rows.copyRow(row, to: values)
+                    rows.copyRow(order.source(row), to: values)
                     // float16 ends at 65504; so do scales.
                     let isGood = HostileNumbers.areBelow(HostileNumbers.largestHalf, .init(values))
                     if !isGood { broken.min(row, ordering: .relaxed) }

@@ -28,7 +28,7 @@ struct AddedTokens: Sendable {
         case token(Int32)
     }
 
-    private let tokens: [AddedToken]
+    let tokens: [AddedToken]
     /// A tree of bytes: (node, byte) → node; node 0 is the root.
     private var children: [UInt32: UInt32] = [:]
     private var roots = Array(repeating: UInt32(0), count: 256)

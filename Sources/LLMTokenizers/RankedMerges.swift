@@ -34,6 +34,15 @@ struct RankedMerges: MergeRules {
         return entry.pair == Self.free ? nil : entry.merge
     }
 
+    /// The pairs in the order of their ranks, with what they make.
+    var list: [(left: Int32, right: Int32, merge: Merge)] {
+        entries.filter { $0.pair != Self.free }.sorted { $0.merge.rank < $1.merge.rank }.map { entry in
+            (
+                Int32(truncatingIfNeeded: entry.pair >> 32), Int32(truncatingIfNeeded: entry.pair), entry.merge
+            )
+        }
+    }
+
     /// Where the pair is, or would be put.
     @inline(__always)
     private func find(_ pair: UInt64) -> Int {

@@ -16,7 +16,7 @@ extension Tokenizer {
         let addsBegin: Bool
         switch vocabulary.model {
         case "gpt2":
-            let family = try ByteFamily(vocabulary.pre)
+            let family = try ByteFamily.named(vocabulary.pre)
             preTokenizer = family.preTokenizer
             // A byte without a piece (SmolLM2 lacks some control characters) is left out. The file's unknown token is
             // not for that: it is often the end of text.
@@ -51,37 +51,37 @@ extension Tokenizer {
 }
 
 /// What the name in `tokenizer.ggml.pre` stands for.
-private struct ByteFamily {
-    var preTokenizer: PreTokenizer
+struct ByteFamily {
+    /// The first is the one that new files get.
+    let names: [String]
+    let preTokenizer: PreTokenizer
     var composes = false
     var ignoresMerges = false
+    /// Where the file does not say it.
     var addsBeginOfText = false
 
-    init(_ name: String) throws(TokenizerError) {
-        switch name {
+    static let all = [
         // Files from before there were names hold GPT-2's vocabulary, or one made like it.
-        case "gpt-2", "gpt2", "default", "": preTokenizer = .bytes(.gpt2, isolatesDigits: false)
-        case "smollm": preTokenizer = .bytes(.gpt2, isolatesDigits: true)
-        case "qwen2", "deepseek-r1-qwen":
-            preTokenizer = .bytes(.gpt4(digits: 1), isolatesDigits: false)
-            composes = true
-        case "llama3", "llama-v3", "llama-bpe":
-            preTokenizer = .bytes(.gpt4(digits: 3), isolatesDigits: false)
-            ignoresMerges = true
-            addsBeginOfText = true
-        default: throw .unsupported(field: "tokenizer.ggml.pre", value: "\"\(name)\"")
+        ByteFamily(
+            names: ["gpt-2", "gpt2", "default", ""], preTokenizer: .bytes(.gpt2, isolatesDigits: false)),
+        ByteFamily(names: ["smollm"], preTokenizer: .bytes(.gpt2, isolatesDigits: true)),
+        ByteFamily(
+            names: ["qwen2", "deepseek-r1-qwen"], preTokenizer: .bytes(.gpt4(digits: 1), isolatesDigits: false),
+            composes: true),
+        ByteFamily(
+            names: ["llama-bpe", "llama3", "llama-v3"], preTokenizer: .bytes(.gpt4(digits: 3), isolatesDigits: false),
+            ignoresMerges: true, addsBeginOfText: true),
+    ]
+
+    static func named(_ name: String) throws(TokenizerError) -> ByteFamily {
+        guard let family = all.first(where: { $0.names.contains(name) }) else {
+            throw .unsupported(field: "tokenizer.ggml.pre", value: "\"\(name)\"")
         }
+        return family
     }
 }
 
 extension VocabularyDescription {
-    private enum TokenType {
-        static let normal: Int32 = 1
-        static let unknown: Int32 = 2
-        static let control: Int32 = 3
-        static let userDefined: Int32 = 4
-    }
-
     fileprivate func check() throws(TokenizerError) {
         let count = tokens.count
         guard count > 0, count <= Tokenizer.maximumVocabularySize else {

@@ -26,4 +26,13 @@ package struct VocabularyDescription: Sendable {
         scores = []
         merges = []
     }
+
+    enum TokenType {
+        static let normal: Int32 = 1
+        static let unknown: Int32 = 2
+        static let control: Int32 = 3
+        static let userDefined: Int32 = 4
+        static let unused: Int32 = 5
+        static let byte: Int32 = 6
+    }
 }

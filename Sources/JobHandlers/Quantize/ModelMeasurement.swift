@@ -24,10 +24,10 @@ struct ModelMeasurement: Sendable {
 
     /// Reads the file and runs the model.
     init(
-        _ source: GGUFModel, bitsPerWeight: Double, text: String?, team: ThreadTeam, goOn: () -> Bool
+        _ source: any ModelSource, bitsPerWeight: Double, text: String?, team: ThreadTeam, goOn: () -> Bool
     ) throws {
         digest = try source.digest
-        bytes = Int64(source.file.mapping.bytes.count)
+        bytes = Int64(source.byteCount)
         self.bitsPerWeight = bitsPerWeight
         let tokenizer = try source.tokenizer()
         let model = try LanguageModel(source, precision: .served, team: team)

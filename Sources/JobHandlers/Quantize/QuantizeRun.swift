@@ -27,12 +27,8 @@ struct QuantizeRun: Sendable {
     /// - Parameter progress: told the share that is done.
     func run(goOn: @escaping @Sendable () -> Bool, progress: @escaping @Sendable (Double) -> Void) throws -> Made {
         let team = ThreadTeam(threads: threads)
-        guard !MappedFile.isFolder(parent.uri) else {
-            throw ModelError.unsupported(
-                path: parent.uri, field: "format", reason: "only GGUF files are quantised, this is a folder")
-        }
-        let source = try GGUFModel(parent.uri)
-        let copy = QuantizedCopy(of: source, to: input.target)
+        let source = try openModel(parent.uri)
+        let copy = QuantizedCopy(of: try GGUFContent(source), to: input.target)
         progress(0)
         let before = try ModelMeasurement(
             source, bitsPerWeight: copy.sourceBitsPerWeight, text: input.text, team: team, goOn: goOn)
