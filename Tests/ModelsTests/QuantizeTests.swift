@@ -109,7 +109,9 @@ import Testing
         let folder = try TemporaryFolder()
         let source = try GGUFModel(GoldenFiles.folder.deletingLastPathComponent().path + "/models/llama/q8_0.gguf")
         #expect(throws: ModelError.unwritable(path: folder.path + "/copy.gguf", reason: "cancelled")) {
-            try QuantizedCopy(of: GGUFContent(source), to: .int8).write(to: folder.path + "/copy.gguf", team: team) { $0 < 0.5 }
+            try QuantizedCopy(of: GGUFContent(source), to: .int8).write(to: folder.path + "/copy.gguf", team: team) {
+                $0 < 0.5
+            }
         }
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
     }

@@ -57,7 +57,9 @@ import TokenizerGoldens
             case .object(var model) = file["model"], var vocabulary = model["vocab"]?.objectValue
         else { throw CocoaError(.fileReadCorruptFile) }
         // As in Gemma's file, words that were added are pieces, too.
-        for token in file["added_tokens"]?.arrayValue ?? [] { vocabulary[token["content"]!.stringValue!] = token["id"]! }
+        for token in file["added_tokens"]?.arrayValue ?? [] {
+            vocabulary[token["content"]!.stringValue!] = token["id"]!
+        }
         model["vocab"] = .object(vocabulary)
         var merges: [JSONValue] = []
         for (piece, id) in vocabulary.sorted(by: { $0.value.intValue! < $1.value.intValue! })
