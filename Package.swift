@@ -26,7 +26,7 @@ func program(_ name: String, path: String? = nil, exclude: [String] = [], _ depe
 
 let migrations = [
     "0001_tables", "0002_insert", "0003_worker", "0004_client", "0005_score_embed", "0006_quantize", "0007_adapters",
-    "0008_quantize_names", "0009_attempts",
+    "0008_quantize_names", "0009_attempts", "0010_fsck",
 ]
 
 extension Target.Dependency {
@@ -43,6 +43,10 @@ extension Target.Dependency {
 
 let package = Package(
     name: "millrace",
+    products: [
+        // Loaded into programs by a test, not linked.
+        .library(name: "ClockSkew", type: .dynamic, targets: ["ClockSkew"])
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -136,6 +140,7 @@ let package = Package(
         tests(
             "ConstraintsTests", ["LLMConstraints", "LLMModels", "LLMTokenizers", "JSON"], resources: [.copy("Goldens")]),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+        .target(name: "ClockSkew", path: "Tests/ClockSkew"),
         tests(
             "InferenceTests",
             [

@@ -22,6 +22,7 @@ package enum Migrations {
             8, "quantize_names", PackageResources._008_quantize_names_up_sql,
             PackageResources._008_quantize_names_down_sql),
         migration(9, "attempts", PackageResources._009_attempts_up_sql, PackageResources._009_attempts_down_sql),
+        migration(10, "fsck", PackageResources._010_fsck_up_sql, PackageResources._010_fsck_down_sql),
     ]
 
     private static func migration(_ version: Int, _ name: String, _ up: [UInt8], _ down: [UInt8]) -> Migration {

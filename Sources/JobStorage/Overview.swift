@@ -84,6 +84,15 @@ extension PostgresJobStore {
         try await execute(OverviewSQL.setPriorityStep, [queue, seconds])
     }
 
+    /// Seconds from the beginning of the transaction that inserted the job to the start of its latest attempt.
+    package func wait(of id: JobID) async throws(StoreError) -> Double {
+        let waits = try await query(OverviewSQL.wait, [id]) { row throws(PostgresError) in
+            try row.get("seconds", as: Double.self)
+        }
+        guard let wait = waits.first else { throw .noSuchJob(id) }
+        return wait
+    }
+
     /// True when nothing in the queue waits or runs.
     package func isIdle(_ queue: String) async throws(StoreError) -> Bool {
         try await query(OverviewSQL.isIdle, [queue]) { row throws(PostgresError) in try row.get("idle") }[0]
@@ -103,6 +112,11 @@ enum OverviewSQL {
     static let setPriorityStep: SQL = """
         INSERT INTO millrace.queues (queue, priority_step) VALUES ($1, make_interval(secs => $2::float8))
         ON CONFLICT (queue) DO UPDATE SET priority_step = EXCLUDED.priority_step
+        """
+
+    static let wait: SQL = """
+        SELECT extract(epoch FROM started_at - created_at)::float8 AS seconds FROM millrace.jobs
+        WHERE id = $1 AND started_at IS NOT NULL
         """
 
     static let isIdle: SQL = """

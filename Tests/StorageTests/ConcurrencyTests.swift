@@ -33,7 +33,7 @@ import Testing
             #expect(await ends.counts.values.allSatisfy { $0 == 1 })
             #expect(await ends.counts.count == states.count { $0 == .succeeded })
             #expect(try await store.takeEvents().map(\.id).sorted() == ids)
-            #expect(try await Contradictions.all(in: pool) == [])
+            #expect(try await PostgresJobStore(pool: pool).faults().map(\.description) == [])
             await pool.close()
         }
     }

@@ -131,7 +131,7 @@ extension Simulation {
                 throw disagree("job \(job) ended \(ends) times, with \(events[job, default: 0]) events")
             }
         }
-        let contradictions = try await Contradictions.all(in: pool)
+        let contradictions = try await PostgresJobStore(pool: pool).faults()
         guard contradictions.isEmpty else { throw disagree("the tables contradict each other: \(contradictions)") }
         last = found
     }

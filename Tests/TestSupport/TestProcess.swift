@@ -77,7 +77,7 @@ package final class TestProcess: Sendable {
     }
 
     /// The folder of the built programs: that of the test bundle, wherever the runner itself stands.
-    private static var products: String {
+    package static var products: String {
         for argument in CommandLine.arguments where argument.contains(".xctest") {
             let bundle = URL(fileURLWithPath: argument.components(separatedBy: ".xctest")[0])
             return bundle.deletingLastPathComponent().path + "/"

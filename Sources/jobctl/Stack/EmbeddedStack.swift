@@ -20,12 +20,12 @@ struct EmbeddedStack {
         if isPostgresRunning {
             say("PostgreSQL is running")
         } else {
-            addresses.database = try startPostgres(password, say)
+            addresses.database = try startPostgres(password, port: try port(before: addresses.database), say)
         }
         if isRedisRunning(addresses.redis) {
             say("Redis is running")
         } else {
-            addresses.redis = try startRedis(password, say)
+            addresses.redis = try startRedis(password, port: try port(before: addresses.redis), say)
         }
         try addresses.write(to: home)
         return addresses
@@ -51,7 +51,7 @@ struct EmbeddedStack {
         return (try? asServerUser(program, ["-D", data, "status"])) != nil
     }
 
-    private func startPostgres(_ password: String, _ say: (String) -> Void) throws -> String {
+    private func startPostgres(_ password: String, port: UInt16, _ say: (String) -> Void) throws -> String {
         if !FileManager.default.fileExists(atPath: data + "/PG_VERSION") {
             say("PostgreSQL: creating a cluster in \(data)")
             try asServerUser(
@@ -61,7 +61,6 @@ struct EmbeddedStack {
                     passwordFile,
                 ])
         }
-        let port = try freePort()
         let options = "-p \(port) -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200"
         try asServerUser(
             try postgres("pg_ctl"),
@@ -106,8 +105,7 @@ struct EmbeddedStack {
             environment: ["REDISCLI_AUTH": parts.password ?? ""])
     }
 
-    private func startRedis(_ password: String, _ say: (String) -> Void) throws -> String {
-        let port = try freePort()
+    private func startRedis(_ password: String, port: UInt16, _ say: (String) -> Void) throws -> String {
         let settings = """
             bind 127.0.0.1
             port \(port)
@@ -192,11 +190,21 @@ struct EmbeddedStack {
         return try Shell.run("runuser", ["-u", user, "--", program] + arguments)
     }
 
-    private func freePort() throws -> UInt16 {
+    /// That of the server before, so that those who know its address find the new one; a free one if it is taken.
+    private func port(before address: String) throws -> UInt16 {
+        let port = URLComponents(string: address)?.port.flatMap(UInt16.init)
+        return try port.flatMap { try? freePort($0) } ?? freePort()
+    }
+
+    /// - Parameter wanted: 0 is any.
+    private func freePort(_ wanted: UInt16 = 0) throws -> UInt16 {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
+        var reuses: Int32 = 1
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &reuses, socklen_t(MemoryLayout<Int32>.size))
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = wanted.bigEndian
         address.sin_addr.s_addr = inet_addr("127.0.0.1")
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let status = withUnsafeMutablePointer(to: &address) {
