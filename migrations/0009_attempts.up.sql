@@ -65,9 +65,13 @@ CREATE POLICY own_dead_letters ON millrace.dead_letters FOR SELECT TO millrace_c
     USING (EXISTS (SELECT FROM millrace.jobs j WHERE j.id = job_id));
 CREATE POLICY all_dead_letters ON millrace.dead_letters TO millrace_worker, millrace_admin USING (true) WITH CHECK (true);
 
+-- Hot tables are empty at one moment and full at the next, so what was last learnt of their contents may be wrong by
+-- any factor: the functions below are told to go by their indexes, and to join what these gave them by hashes, which is right
+-- for all contents.
+
 -- The one place where jobs enter the line.
 CREATE FUNCTION millrace.put_in_line(ids bigint[])
-RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off SET jit = off AS $$
 BEGIN
     INSERT INTO millrace.ready (job_id, queue, kind, model, priority, run_at, place, suspect)
     SELECT j.id, j.queue, j.kind, j.model, j.priority, j.run_at, j.run_at + j.priority * q.priority_step,
@@ -132,7 +136,7 @@ CREATE FUNCTION millrace.claim(worker uuid, queues text[], kinds text[], models 
 RETURNS TABLE (job_id bigint, run_token bigint, kind text, model text, input jsonb, queue text, priority smallint,
                attempt smallint, max_attempts smallint, tenant text, created_at double precision, progress jsonb,
                retry_policy text, retry_delay real, failures smallint)
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
     -- The lock keeps rescue from taking this worker for one without leases while the claim is under way; beats pass it.
@@ -182,33 +186,34 @@ BEGIN
         RETURNING r.job_id, r.place, r.suspect
     ), leased AS (
         INSERT INTO millrace.leases (job_id, run_token, worker_id, suspect)
-        SELECT t.job_id, nextval('millrace.run_tokens'), worker, t.suspect FROM taken t
+        -- In the order of the line: so the tokens carry it, and nothing has to be joined for it.
+        SELECT t.job_id, nextval('millrace.run_tokens'), worker, t.suspect
+        FROM (SELECT * FROM taken ORDER BY place, job_id) AS t
         RETURNING job_id, run_token
     ), started AS (
         UPDATE millrace.jobs j SET state = 'running', attempt = least(j.attempt + 1, 32767), started_at = clock_timestamp()
-        FROM leased l WHERE j.id = l.job_id
-        RETURNING j.*, l.run_token
+        WHERE j.id = ANY (ARRAY(SELECT t.job_id FROM taken t))
+        RETURNING j.*
     )
-    SELECT s.id, s.run_token, s.kind, s.model, s.input, s.queue, s.priority, s.attempt, s.max_attempts, s.tenant,
-           extract(epoch FROM s.created_at)::float8, p.progress, s.retry_policy, s.retry_delay, s.failures
-    FROM started s
-    JOIN taken t ON t.job_id = s.id
-    LEFT JOIN millrace.partials p ON p.job_id = s.id
-    ORDER BY t.place, s.id;
+    SELECT s.id, l.run_token, s.kind, s.model, s.input, s.queue, s.priority, s.attempt, s.max_attempts, s.tenant,
+           extract(epoch FROM s.created_at)::float8, (SELECT p.progress FROM millrace.partials p WHERE p.job_id = s.id),
+           s.retry_policy, s.retry_delay, s.failures
+    FROM started s JOIN leased l ON l.job_id = s.id
+    ORDER BY l.run_token;
 END
 $$;
 COMMENT ON FUNCTION millrace.claim IS 'Claims up to maximum jobs of these queues, kinds and models for the worker, at most one suspect among all that it holds; each gets a new run_token.';
 
 -- The one place where a job ends: state, result, keys and the event change together or not at all.
 CREATE OR REPLACE FUNCTION millrace.end_jobs(ids bigint[], new_states text[], results jsonb[], errors jsonb[], usages jsonb[])
-RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off SET jit = off AS $$
 BEGIN
     WITH ended AS (
         UPDATE millrace.jobs j
         SET state = g.state, result = g.result, error = coalesce(g.error, CASE WHEN g.state <> 'succeeded' THEN j.error END),
             usage = coalesce(g.usage, j.usage), finished_at = clock_timestamp()
         FROM unnest(ids, new_states, results, errors, usages) AS g(id, state, result, error, usage)
-        WHERE j.id = g.id
+        WHERE j.id = g.id AND j.id = ANY (ids)
         RETURNING j AS job
     )
     INSERT INTO millrace.outbox (job_id, event)
@@ -240,7 +245,7 @@ $$;
 COMMENT ON FUNCTION millrace.state_after IS 'State of a job after an attempt that ended as succeeded, failed, cancelled, retry, lost or released, and the wait in seconds before the next one.';
 
 CREATE OR REPLACE FUNCTION millrace.settle(ended millrace.ended_attempt[])
-RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off SET jit = off AS $$
 BEGIN
     INSERT INTO millrace.attempts (job_id, attempt, run_token, worker_id, started_at, outcome, error)
     SELECT e.job_id, e.attempt, e.run_token, e.worker_id, e.claimed_at,
@@ -257,7 +262,8 @@ BEGIN
         SET state = e.state, error = coalesce(e.error, j.error),
             attempt = CASE WHEN e.outcome = 'released' THEN j.attempt - 1 ELSE j.attempt END,
             failures = CASE WHEN e.outcome = 'retry' THEN j.failures + 1 ELSE j.failures END
-        FROM unnest(ended) e WHERE j.id = e.job_id AND e.state IN ('ready', 'scheduled');
+        FROM unnest(ended) e
+        WHERE j.id = e.job_id AND j.id = ANY (ARRAY(SELECT job_id FROM unnest(ended))) AND e.state IN ('ready', 'scheduled');
         INSERT INTO millrace.scheduled (job_id, run_at)
         SELECT e.job_id, clock_timestamp() + make_interval(secs => e.delay) FROM unnest(ended) e WHERE e.state = 'scheduled';
         PERFORM millrace.put_in_line(array_agg(e.job_id)) FROM unnest(ended) e WHERE e.state = 'ready' HAVING count(*) > 0;
@@ -269,21 +275,29 @@ $$;
 -- missing in the answer.
 CREATE OR REPLACE FUNCTION millrace.complete(ids bigint[], tokens bigint[], outcomes text[], results jsonb[], errors jsonb[],
                                              usages jsonb[], delays double precision[])
-RETURNS TABLE (job_id bigint, state text) LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+RETURNS TABLE (job_id bigint, state text) LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     ended millrace.ended_attempt[];
 BEGIN
+    -- LIMIT keeps each part apart: one look into an index for each attempt, whatever the planner believes to find.
     WITH given AS (
-        SELECT * FROM unnest(ids, tokens, outcomes, results, errors, usages, delays)
-            AS g(job_id, run_token, outcome, result, error, usage, delay)
-    ), held AS (
-        DELETE FROM millrace.leases l USING given g WHERE l.job_id = g.job_id AND l.run_token = g.run_token
-        RETURNING g.*, l.worker_id, l.claimed_at, l.cancel_requested
+        SELECT DISTINCT ON (g.job_id, g.run_token) g.*
+        FROM unnest(ids, tokens, outcomes, results, errors, usages, delays)
+            WITH ORDINALITY AS g(job_id, run_token, outcome, result, error, usage, delay, place)
+        ORDER BY g.job_id, g.run_token, g.place
+    ), held AS MATERIALIZED (
+        SELECT g.*, l.worker_id, l.claimed_at, l.cancel_requested
+        FROM given g CROSS JOIN LATERAL (
+            SELECT l.worker_id, l.claimed_at, l.cancel_requested
+            FROM millrace.leases l WHERE l.job_id = g.job_id AND l.run_token = g.run_token LIMIT 1 FOR UPDATE) l
+    ), gone AS (
+        DELETE FROM millrace.leases l WHERE l.job_id = ANY (ARRAY(SELECT h.job_id FROM held h))
     )
-    SELECT array_agg(ROW(h.job_id, h.run_token, h.worker_id, h.claimed_at, j.attempt, h.outcome,
-               millrace.state_after(h.outcome, h.cancel_requested, h.delay, j), h.result, h.error, h.usage, h.delay)::millrace.ended_attempt)
-    INTO ended FROM held h JOIN millrace.jobs j ON j.id = h.job_id;
+    SELECT array_agg(ROW(h.job_id, h.run_token, h.worker_id, h.claimed_at, (j.job).attempt, h.outcome,
+               millrace.state_after(h.outcome, h.cancel_requested, h.delay, j.job), h.result, h.error, h.usage, h.delay)::millrace.ended_attempt)
+    INTO ended
+    FROM held h CROSS JOIN LATERAL (SELECT j AS job FROM millrace.jobs j WHERE j.id = h.job_id LIMIT 1) j;
     IF ended IS NULL THEN RETURN; END IF;
     PERFORM millrace.settle(ended);
     RETURN QUERY SELECT e.job_id, e.state FROM unnest(ended) e;
@@ -294,14 +308,13 @@ $$;
 -- All that a dead worker held are to blame for its death, unless there was a suspect among them: then it alone is. Suspects
 -- are taken last, so that they are still seen when there are more leases than one call takes.
 CREATE OR REPLACE FUNCTION millrace.rescue(maximum integer)
-RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
     dead uuid[];
     ended millrace.ended_attempt[];
 BEGIN
-    SELECT array_agg(silent.id) INTO dead FROM (
-        SELECT id FROM millrace.workers WHERE lost OR beat_at < clock_timestamp() - millrace.worker_timeout()
-        FOR UPDATE SKIP LOCKED) AS silent;
+    SELECT array_agg(silent.id) INTO dead FROM (SELECT id FROM millrace.workers
+        WHERE lost OR beat_at < clock_timestamp() - millrace.worker_timeout() FOR UPDATE SKIP LOCKED) AS silent;
     IF dead IS NULL THEN RETURN 0; END IF;
     UPDATE millrace.workers SET lost = true WHERE id = ANY (dead) AND NOT lost;
     WITH held AS (
@@ -329,9 +342,8 @@ $$;
 
 -- The answer to a claim can be lost on its way: the worker lives, so nobody would ever rescue these leases.
 CREATE OR REPLACE FUNCTION millrace.hand_back_unknown(worker uuid, known bigint[])
-RETURNS SETOF bigint LANGUAGE plpgsql SET search_path = pg_catalog AS $$
-DECLARE
-    ended millrace.ended_attempt[];
+RETURNS SETOF bigint LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+DECLARE ended millrace.ended_attempt[];
 BEGIN
     -- The claim itself may still be under way.
     PERFORM FROM millrace.workers WHERE id = worker FOR UPDATE;
@@ -348,7 +360,7 @@ END
 $$;
 
 CREATE OR REPLACE FUNCTION millrace.promote(maximum integer)
-RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
     due bigint[];
 BEGIN
@@ -431,11 +443,8 @@ END
 $$;
 COMMENT ON FUNCTION millrace.redrive IS 'Puts up to maximum failed jobs with ids above after in line again; answers how many it looked at, the last of them, and those it put in line: the others'' keys are taken.';
 
-REVOKE ALL ON FUNCTION millrace.put_in_line(bigint[]), millrace.begin_anew(bigint[]),
-    millrace.state_after(text, boolean, double precision, millrace.jobs),
-    millrace.claim(uuid, text[], text[], text[], integer),
-    millrace.redrive(text, text, text, timestamptz, bigint, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION millrace.put_in_line(bigint[]), millrace.begin_anew(bigint[]),
-    millrace.state_after(text, boolean, double precision, millrace.jobs),
-    millrace.claim(uuid, text[], text[], text[], integer) TO millrace_worker, millrace_admin;
+REVOKE ALL ON FUNCTION millrace.put_in_line(bigint[]), millrace.begin_anew(bigint[]), millrace.claim(uuid, text[], text[], text[], integer),
+    millrace.state_after(text, boolean, double precision, millrace.jobs), millrace.redrive(text, text, text, timestamptz, bigint, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION millrace.put_in_line(bigint[]), millrace.begin_anew(bigint[]), millrace.claim(uuid, text[], text[], text[], integer),
+    millrace.state_after(text, boolean, double precision, millrace.jobs) TO millrace_worker, millrace_admin;
 GRANT EXECUTE ON FUNCTION millrace.redrive(text, text, text, timestamptz, bigint, integer) TO millrace_client, millrace_admin, millrace_worker;
