@@ -22,10 +22,11 @@ extension VocabularyDescription {
 
     /// Fills up to `count` tokens, as embeddings have more rows than their vocabularies.
     package mutating func pad(to count: Int) {
+        let lowest = scores.min()
         for id in tokens.count..<max(tokens.count, count) {
             tokens.append(Array("[PAD\(id)]".utf8))
             types.append(TokenType.unused)
-            if !scores.isEmpty { scores.append(scores.min()!) }
+            if let lowest { scores.append(lowest) }
         }
     }
 

@@ -4,18 +4,6 @@ import Glibc
 import PostgresClient
 import TestSupport
 
-/// splitmix64.
-struct ChaosRandom: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
-
 enum Mishap: CaseIterable {
     case workerKilled, workerStopped, networkCut, networkFrozen, backendsKilled, databaseStopped, databaseCrashed
     case redisKilled, connectionsExhausted
@@ -30,14 +18,14 @@ actor Chaos {
     }
 
     private let stack: ChaosStack
-    private var random: ChaosRandom
+    private var random: SeededRandom
     private var posts: [Post] = []
     private(set) var log: [String] = []
     private let start = ContinuousClock.now
 
     init(_ stack: ChaosStack, seed: UInt64) {
         self.stack = stack
-        random = ChaosRandom(state: seed)
+        random = SeededRandom(seed: seed)
     }
 
     func hire(_ count: Int) throws {

@@ -41,7 +41,7 @@ import Testing
     private static func work(
         _ seed: UInt64, _ store: PostgresJobStore, _ ids: [JobID], _ ends: Ledger
     ) async throws {
-        var random = SeededRandom(state: seed)
+        var random = SeededRandom(seed: seed)
         var worker = try await store.worker()
         while try await !store.isIdle() {
             let leases: [Lease]

@@ -5,20 +5,9 @@ import JSON
 import JobModel
 import JobStorage
 import PostgresClient
+import TestSupport
 
 struct Disagreement: Error, CustomStringConvertible { let description: String }
-
-/// splitmix64.
-struct SeededRandom: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
 
 struct Simulation {
     struct Side {
@@ -50,7 +39,7 @@ struct Simulation {
     init(seed: UInt64, pool: PostgresPool) {
         self.seed = seed
         self.pool = pool
-        random = SeededRandom(state: seed)
+        random = SeededRandom(seed: seed)
         model = Side(world: .memory())
         real = Side(world: .postgres(pool))
     }

@@ -120,17 +120,18 @@ extension MemoryQueue {
         let job = entries[id]!.job
         let state = Transition.state(
             after: ended.ending, cancelRequested: lease.isCancelRequested, delay: ended.delay, job: job)
+        let error = ended.ending == .lost ? Self.lossError(job, state) : ended.error
         if let ending = Self.historyEnding(ended.ending, state) {
             entries[id]!.attempts.append(
                 AttemptRecord(
                     attempt: job.attempt, runToken: lease.runToken, worker: lease.worker, ending: ending,
-                    error: ended.error, finishedAt: Self.timestamp(now), seconds: now - lease.claimedAt))
+                    error: error, finishedAt: Self.timestamp(now), seconds: now - lease.claimedAt))
         }
         guard state == .ready || state == .scheduled else {
-            end(id, state, result: ended.outcome.result, error: ended.error, usage: ended.outcome.usage, at: now)
+            end(id, state, result: ended.outcome.result, error: error, usage: ended.outcome.usage, at: now)
             return state
         }
-        entries[id]!.job.error = ended.error ?? job.error
+        entries[id]!.job.error = error ?? job.error
         if ended.ending == .released { entries[id]!.job.attempt -= 1 }
         if ended.ending == .retry { entries[id]!.job.failures += 1 }
         if state == .ready { putInLine(id) } else { schedule(id, at: now + ended.delay) }
@@ -160,16 +161,14 @@ extension MemoryQueue {
         for (id, lease) in orphans where lease.isSuspect || !suspected.contains(lease.worker) {
             entries[id]!.job.workerDeaths += 1
         }
-        _ = settle(orphans.map { Ended(id: $0.key, ending: .lost, error: lossError($0.key)) }, at: now)
+        _ = settle(orphans.map { Ended(id: $0.key, ending: .lost) }, at: now)
         let holders = Set(leases.values.map(\.worker))
         for id in dead.subtracting(holders) { workers[id] = nil }
         return orphans.count
     }
 
-    private func lossError(_ id: JobID) -> JSONValue {
-        let job = entries[id]!.job
-        let isPoison = !leases[id]!.isCancelRequested && job.workerDeaths >= job.maximumWorkerDeaths
-        return isPoison
+    private static func lossError(_ job: Job, _ state: JobState) -> JSONValue {
+        state == .failed
             ? ["code": "poison", "message": .string("\(job.workerDeaths) workers died while they ran the job")]
             : ["code": "worker_lost", "message": "the worker that ran the job died"]
     }
