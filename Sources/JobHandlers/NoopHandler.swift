@@ -20,7 +20,7 @@ package final class NoopHandler: JobHandler {
         Demand(jobs: max(0, maximum - running.load(ordering: .relaxed)), models: [])
     }
 
-    package func willRun() { running.wrappingAdd(1, ordering: .relaxed) }
+    package func willRun(_ lease: Lease) { running.wrappingAdd(1, ordering: .relaxed) }
 
     package func run(_ lease: Lease, progress: any ProgressSink) async -> Outcome {
         running.wrappingSubtract(1, ordering: .relaxed)

@@ -115,13 +115,15 @@ package struct NewJob: Sendable {
     package var timeToStart: Double?
     package var uniqueKey: String?
     package var tenant: String?
+    /// Jobs with one key run at the same time only as far as the key's limit allows.
+    package var limitKey: String?
     package var metadata: JSONValue?
 
     package init(
         kind: JobKind, model: String = "", input: JSONValue, queue: String? = nil, priority: Int? = nil,
         delay: Double? = nil, maximumAttempts: Int? = nil, retryPolicy: RetryPolicy? = nil,
         maximumWorkerDeaths: Int? = nil, timeToStart: Double? = nil, uniqueKey: String? = nil,
-        tenant: String? = nil, metadata: JSONValue? = nil
+        tenant: String? = nil, limitKey: String? = nil, metadata: JSONValue? = nil
     ) {
         self.kind = kind
         self.model = model
@@ -135,6 +137,7 @@ package struct NewJob: Sendable {
         self.timeToStart = timeToStart
         self.uniqueKey = uniqueKey
         self.tenant = tenant
+        self.limitKey = limitKey
         self.metadata = metadata
     }
 }

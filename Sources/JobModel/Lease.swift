@@ -18,13 +18,16 @@ package struct Lease: Sendable, Equatable {
     package var tenant: String
     /// Seconds since 1970 at which the job was inserted.
     package var createdAt: Double
+    /// Hashes of what its text begins with, four digits for each length, the lengths doubling: two texts begin alike as far
+    /// as their chains do. nil for a short text.
+    package var prefix: String?
     /// What an earlier attempt had when it was last stored.
     package var progress: JSONValue?
 
     package init(
         id: JobID, runToken: RunToken, kind: JobKind, model: String, input: JSONValue, queue: String, priority: Int,
         attempt: Int, maximumAttempts: Int, retryPolicy: RetryPolicy = RetryPolicy(), failures: Int = 0, tenant: String,
-        createdAt: Double, progress: JSONValue? = nil
+        createdAt: Double, prefix: String? = nil, progress: JSONValue? = nil
     ) {
         self.id = id
         self.runToken = runToken
@@ -39,6 +42,7 @@ package struct Lease: Sendable, Equatable {
         self.failures = failures
         self.tenant = tenant
         self.createdAt = createdAt
+        self.prefix = prefix
         self.progress = progress
     }
 }

@@ -34,13 +34,18 @@ package struct ClaimRequest: Sendable {
     /// Models that it can serve; kinds that need none are claimed in any case.
     package var models: [String]
     package var maximum: Int
+    /// nil: all models are at hand, and every job is as welcome as the next.
+    package var affinity: Affinity?
 
-    package init(worker: WorkerID, queues: [String], kinds: [JobKind], models: [String], maximum: Int) {
+    package init(
+        worker: WorkerID, queues: [String], kinds: [JobKind], models: [String], maximum: Int, affinity: Affinity? = nil
+    ) {
         self.worker = worker
         self.queues = queues
         self.kinds = kinds
         self.models = models
         self.maximum = maximum
+        self.affinity = affinity
     }
 }
 
@@ -139,6 +144,14 @@ package protocol JobStore: Sendable {
     func setPaused(_ isPaused: Bool, queue: String) async throws(StoreError)
     /// Seconds that a step of priority is worth, 0 to 100 days; for jobs that come to the line from now on.
     func setPriorityStep(_ seconds: Double, queue: String) async throws(StoreError)
+    /// Seconds by which a job may be overtaken by later ones that suit a worker better, 0 to 100 days.
+    func setAffinityWindow(_ seconds: Double, queue: String) async throws(StoreError)
+    /// So many jobs of the queue or tenant, or with the key, may run at a time.
+    func setLimit(_ limit: RunLimit) async throws(StoreError)
+    /// - Returns: false when there is none.
+    func removeLimit(_ scope: RunLimit.Scope, _ name: String) async throws(StoreError) -> Bool
+    /// By scope and name.
+    func limits() async throws(StoreError) -> [LimitSummary]
     /// Puts failed jobs with ids above `after` in line again, up to `maximum`.
     func redrive(_ filter: DeadLetterFilter, after: JobID, maximum: Int) async throws(StoreError) -> Redrive
 

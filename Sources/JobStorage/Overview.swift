@@ -22,6 +22,8 @@ package struct QueueSummary: Sendable {
     package var isPaused: Bool
     /// Seconds that a step of priority is worth.
     package var priorityStep: Double
+    /// Seconds by which a job may be overtaken by later ones that suit a worker better.
+    package var affinityWindow: Double
     package var ready: Int
     package var scheduled: Int
     package var running: Int
@@ -70,7 +72,8 @@ extension PostgresJobStore {
         try await query(OverviewSQL.queues) { row throws(PostgresError) in
             QueueSummary(
                 queue: try row.get("queue"), isPaused: try row.get("paused"),
-                priorityStep: try row.get("priority_step"), ready: try row.get("ready"),
+                priorityStep: try row.get("priority_step"), affinityWindow: try row.get("affinity_window"),
+                ready: try row.get("ready"),
                 scheduled: try row.get("scheduled"), running: try row.get("running"), dead: try row.get("dead"),
                 oldest: try row.optional("oldest"))
         }
@@ -82,6 +85,10 @@ extension PostgresJobStore {
 
     package func setPriorityStep(_ seconds: Double, queue: String) async throws(StoreError) {
         try await execute(OverviewSQL.setPriorityStep, [queue, seconds])
+    }
+
+    package func setAffinityWindow(_ seconds: Double, queue: String) async throws(StoreError) {
+        try await execute(OverviewSQL.setAffinityWindow, [queue, seconds])
     }
 
     /// Seconds from the beginning of the transaction that inserted the job to the start of its latest attempt.
@@ -114,6 +121,11 @@ enum OverviewSQL {
         ON CONFLICT (queue) DO UPDATE SET priority_step = EXCLUDED.priority_step
         """
 
+    static let setAffinityWindow: SQL = """
+        INSERT INTO millrace.queues (queue, affinity_window) VALUES ($1, make_interval(secs => $2::float8))
+        ON CONFLICT (queue) DO UPDATE SET affinity_window = EXCLUDED.affinity_window
+        """
+
     static let wait: SQL = """
         SELECT extract(epoch FROM started_at - created_at)::float8 AS seconds FROM millrace.jobs
         WHERE id = $1 AND started_at IS NOT NULL
@@ -136,6 +148,7 @@ enum OverviewSQL {
     /// Counts hot tables only: they are as large as the work at hand, not as the history.
     static let queues: SQL = """
         SELECT q.queue, q.paused, extract(epoch FROM q.priority_step)::float8 AS priority_step,
+            extract(epoch FROM q.affinity_window)::float8 AS affinity_window,
             (SELECT count(*) FROM millrace.ready r WHERE r.queue = q.queue) AS ready,
             (SELECT count(*) FROM millrace.scheduled s JOIN millrace.jobs j ON j.id = s.job_id WHERE j.queue = q.queue) AS scheduled,
             (SELECT count(*) FROM millrace.leases l JOIN millrace.jobs j ON j.id = l.job_id WHERE j.queue = q.queue) AS running,

@@ -62,10 +62,7 @@ package struct PostgresJobStore: JobStore {
 
     package func claim(_ request: ClaimRequest) async throws(StoreError) -> [Lease] {
         guard request.maximum > 0 else { return [] }
-        let binds: [(any PostgresBindable)?] = [
-            request.worker, request.queues, request.kinds.map(\.rawValue), request.models, request.maximum,
-        ]
-        return try await query(ClaimSQL.claim, binds, ClaimSQL.lease(_:))
+        return try await query(ClaimSQL.claim, ClaimSQL.binds(request), ClaimSQL.lease(_:))
     }
 
     package func complete(_ completions: [Completion]) async throws(StoreError) -> [JobID: JobState] {

@@ -13,7 +13,7 @@ package protocol JobHandler: Sendable {
     var capacity: AsyncStream<Void> { get }
 
     /// A claimed job is about to be run: it takes its place in `demand` from now on.
-    func willRun()
+    func willRun(_ lease: Lease)
 
     /// Does one job to its end. Called at most `demand().jobs` times before the next question. Cancelling the task asks it
     /// to stop within a step: the outcome is then `.cancelled` with what there is, and the worker decides what it means.
@@ -26,10 +26,13 @@ package protocol JobHandler: Sendable {
 package struct Demand: Sendable, Equatable {
     package var jobs: Int
     package var models: [String]
+    /// Which of them cost least; nil when all are the same.
+    package var affinity: Affinity?
 
-    package init(jobs: Int, models: [String]) {
+    package init(jobs: Int, models: [String], affinity: Affinity? = nil) {
         self.jobs = jobs
         self.models = models
+        self.affinity = affinity
     }
 }
 

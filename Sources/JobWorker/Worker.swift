@@ -175,7 +175,7 @@ package actor Worker {
                 let leases = try await store.claim(
                     ClaimRequest(
                         worker: id, queues: profile.queues, kinds: handler.kinds, models: demand.models,
-                        maximum: demand.jobs))
+                        maximum: demand.jobs, affinity: demand.affinity))
                 for lease in leases { start(lease, handler) }
                 if leases.count < demand.jobs { break }
             }
@@ -191,7 +191,7 @@ package actor Worker {
     }
 
     private func start(_ lease: Lease, _ handler: any JobHandler) {
-        handler.willRun()
+        handler.willRun(lease)
         let task = Task { [reporter] in
             let outcome = await handler.run(lease, progress: reporter.sink(for: lease))
             await finish(lease, outcome)

@@ -26,7 +26,7 @@ struct JobCtl: AsyncParsableCommand {
             CommandGroup(
                 name: "Fleet",
                 subcommands: [
-                    Model.self, Workers.self, Queues.self, ChangeQueue.self, Pause.self, Resume.self,
+                    Model.self, Workers.self, Queues.self, ChangeQueue.self, Pause.self, Resume.self, Limit.self,
                     Fsck.self,
                 ]),
         ]

@@ -48,8 +48,9 @@ import Testing
     private func run(
         _ handler: InferenceHandler, _ kind: JobKind, _ input: JSONValue, model: String = name
     ) async -> Outcome {
-        handler.willRun()
-        return await handler.run(lease(kind, input, model: model), progress: NoProgress())
+        let lease = lease(kind, input, model: model)
+        handler.willRun(lease)
+        return await handler.run(lease, progress: NoProgress())
     }
 
     private func result(_ outcome: Outcome) throws -> JSONValue {
@@ -218,7 +219,8 @@ import Testing
                 }
                 #expect(failure.code == code && failure.message.hasPrefix(field), "\(failure)")
             }
-            #expect(await handler.demand() == Demand(jobs: 8, models: [Self.name]))
+            let affinity = Affinity(busyModels: [], idleModels: [Self.name], places: 2)
+            #expect(await handler.demand() == Demand(jobs: 8, models: [Self.name], affinity: affinity))
         }
     }
 
@@ -227,8 +229,8 @@ import Testing
         try await withHandler(sequences: 4) { handler in
             #expect(handler.kinds == [.embed, .generate, .score])
             #expect(await handler.demand().jobs == 4)
-            handler.willRun()
-            handler.willRun()
+            handler.willRun(lease(.generate, [:]))
+            handler.willRun(lease(.generate, [:]))
             #expect(await handler.demand().jobs == 2)
             let job = Task {
                 await handler.run(

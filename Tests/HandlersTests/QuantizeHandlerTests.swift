@@ -63,7 +63,7 @@ import Testing
             // What a killed attempt of the same job left.
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
             try Data([1]).write(to: URL(filePath: "\(folder)/.\(Self.name)-int8.7-3.gguf"))
-            handler.willRun()
+            handler.willRun(lease(["to": "int8"]))
             #expect(await handler.demand().jobs == 0)
             let outcome = await handler.run(lease(["to": "int8", "text": .string(text)]), progress: shares)
             guard case .succeeded(let result, _) = outcome else {
@@ -87,13 +87,13 @@ import Testing
             #expect(reported == reported.sorted() && reported.last == 1)
 
             // Another attempt finds its own file; another job finds the name taken.
-            handler.willRun()
+            handler.willRun(lease(["to": "int8"]))
             guard case .succeeded(let again, _) = await handler.run(lease(["to": "int8"]), progress: shares) else {
                 Issue.record("the second attempt did not succeed")
                 return
             }
             #expect(again["digest"] == result["digest"])
-            handler.willRun()
+            handler.willRun(lease(["to": "int8"]))
             let taken = await handler.run(lease(["to": "f16", "name": .string(made.name)]), progress: shares)
             guard case .failed(let failure) = taken else {
                 Issue.record("\(taken)")
@@ -107,7 +107,7 @@ import Testing
     @Test func cancelledJobsLeaveNothing() async throws {
         try await withFolder { folder in
             let handler = QuantizeHandler(folder: folder, threads: 2, store: try Registry()) { [Self.name] }
-            handler.willRun()
+            handler.willRun(lease(["to": "int8"]))
             let task = Task { await handler.run(lease(["to": "int8"]), progress: Shares()) }
             task.cancel()
             #expect(await task.value == .cancelled(result: nil, usage: nil))

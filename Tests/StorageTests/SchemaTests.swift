@@ -66,7 +66,7 @@ import Testing
                 "CREATE INDEX ready_claim ON millrace.ready", "CREATE OR REPLACE FUNCTION millrace.claim(",
                 "COMMENT ON COLUMN millrace.jobs.run_at IS", "COMMENT ON FUNCTION millrace.claim(",
                 "GRANT EXECUTE ON FUNCTION millrace.cancel(bigint) TO millrace_client",
-                "GRANT INSERT (kind, model, input, queue, priority, run_at, max_attempts, deadline, unique_key, tenant, metadata, retry_policy, retry_delay, max_worker_deaths) ON millrace.jobs TO millrace_client",
+                "GRANT INSERT (kind, model, input, queue, priority, run_at, max_attempts, deadline, unique_key, tenant, metadata, retry_policy, retry_delay, max_worker_deaths, limit_key) ON millrace.jobs TO millrace_client",
                 "CREATE POLICY own_jobs ON millrace.jobs", "CREATE TRIGGER after_insert",
                 "CREATE SEQUENCE millrace.run_tokens",
             ] {

@@ -41,7 +41,7 @@ final class FakeHandler: JobHandler {
 
     func demand() async -> Demand { Demand(jobs: max(0, places - state.withLock(\.running)), models: []) }
 
-    func willRun() { state.withLock { $0.running += 1 } }
+    func willRun(_ lease: Lease) { state.withLock { $0.running += 1 } }
 
     func run(_ lease: Lease, progress: any ProgressSink) async -> Outcome {
         let outcome = await withTaskCancellationHandler {

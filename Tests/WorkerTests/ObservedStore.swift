@@ -93,6 +93,14 @@ final class ObservedStore: JobStore {
     func setPriorityStep(_ seconds: Double, queue: String) throws(StoreError) {
         try memory.setPriorityStep(seconds, queue: queue)
     }
+    func setAffinityWindow(_ seconds: Double, queue: String) throws(StoreError) {
+        try memory.setAffinityWindow(seconds, queue: queue)
+    }
+    func setLimit(_ limit: RunLimit) throws(StoreError) { try memory.setLimit(limit) }
+    func removeLimit(_ scope: RunLimit.Scope, _ name: String) throws(StoreError) -> Bool {
+        try memory.removeLimit(scope, name)
+    }
+    func limits() throws(StoreError) -> [LimitSummary] { try memory.limits() }
     func redrive(_ filter: DeadLetterFilter, after: JobID, maximum: Int) throws(StoreError) -> Redrive {
         try memory.redrive(filter, after: after, maximum: maximum)
     }

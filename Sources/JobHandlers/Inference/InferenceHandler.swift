@@ -2,6 +2,7 @@
 import JobModel
 import JobStorage
 import JobWorker
+import Synchronization
 
 /// One handler for all these kinds, so that they share the worker's slots and are claimed by priority and age alone.
 package final class InferenceHandler: JobHandler {
@@ -15,6 +16,7 @@ package final class InferenceHandler: JobHandler {
     private let models: ServedModels
     private let slots: WorkerSlots
     private let calls: EngineCalls
+    private let atHand: Mutex<WorkAtHand>
     private let registered: @Sendable () async throws -> [RegisteredModel]
 
     /// - Parameter registered: models and adapters that this worker may serve.
@@ -26,18 +28,28 @@ package final class InferenceHandler: JobHandler {
         self.models = models
         self.registered = registered
         slots = WorkerSlots(limits.sequences)
+        atHand = Mutex(WorkAtHand(places: limits.models))
         calls = EngineCalls(slots: slots)
     }
 
     package func demand() async -> Demand {
         guard slots.free > 0, let registered = try? await registered() else { return Demand(jobs: 0, models: []) }
-        return Demand(jobs: slots.free, models: await models.available(registered))
+        let inMemory = await models.inMemory
+        return Demand(
+            jobs: slots.free, models: registered.map(\.name),
+            affinity: atHand.withLock { $0.affinity(registered, inMemory: inMemory) })
     }
 
-    package func willRun() { slots.take() }
+    package func willRun(_ lease: Lease) {
+        slots.take()
+        atHand.withLock { $0.begin(lease) }
+    }
 
     package func run(_ lease: Lease, progress: any ProgressSink) async -> Outcome {
-        defer { slots.give(isEnd: true) }
+        defer {
+            atHand.withLock { $0.end(lease) }
+            slots.give(isEnd: true)
+        }
         guard let type = Self.jobs[lease.kind] else {
             return .failed(JobFailure(code: "unknown_kind", message: "kind: \(lease.kind) needs another worker"))
         }

@@ -31,12 +31,8 @@ package actor ServedModels {
         adapters = AdapterShelf(byteLimit: limits.adapterBytes, logger: logger)
     }
 
-    /// Names of those that a new job may ask for now: all while there is room or someone idle to make room, else the
-    /// models that are in memory, and their adapters.
-    package func available(_ registered: [RegisteredModel]) -> [String] {
-        let isFull = places.count >= limits.models && places.values.allSatisfy { $0.users > 0 }
-        return registered.filter { !isFull || places[$0.base ?? $0.name] != nil }.map(\.name)
-    }
+    /// Names of the models in memory, or on their way there.
+    package var inMemory: Set<String> { Set(places.keys) }
 
     /// Lends the model, or the base of an adapter with the adapter, to `body`; it stays in memory meanwhile.
     package func use<Value: Sendable>(

@@ -38,7 +38,7 @@ package final class QuantizeHandler: JobHandler {
         return Demand(jobs: 1, models: names)
     }
 
-    package func willRun() { slots.take() }
+    package func willRun(_ lease: Lease) { slots.take() }
 
     package func run(_ lease: Lease, progress: any ProgressSink) async -> Outcome {
         defer { slots.give(isEnd: true) }

@@ -122,6 +122,35 @@ package final class MemoryJobStore: JobStore {
         try change { queue, _ throws(StoreError) in queue.queues[name, default: .init()].priorityStep = seconds }
     }
 
+    package func setAffinityWindow(_ seconds: Double, queue name: String) throws(StoreError) {
+        guard (0...8_640_000).contains(seconds) else { throw .refused("affinity_window: out of its range") }
+        try change { queue, _ throws(StoreError) in queue.queues[name, default: .init()].affinityWindow = seconds }
+    }
+
+    package func setLimit(_ limit: RunLimit) throws(StoreError) {
+        guard (0...Int(Int32.max)).contains(limit.running) else { throw .refused("running: out of its range") }
+        guard (1...200).contains(limit.name.unicodeScalars.count) else { throw .refused("name: out of its range") }
+        try change { queue, _ throws(StoreError) in
+            queue.limits.removeAll { $0.scope == limit.scope && $0.name == limit.name }
+            queue.limits.append(limit)
+        }
+    }
+
+    package func removeLimit(_ scope: RunLimit.Scope, _ name: String) throws(StoreError) -> Bool {
+        try change { queue, _ throws(StoreError) in
+            let before = queue.limits.count
+            queue.limits.removeAll { $0.scope == scope && $0.name == name }
+            return queue.limits.count < before
+        }
+    }
+
+    package func limits() throws(StoreError) -> [LimitSummary] {
+        try change { queue, _ throws(StoreError) in
+            queue.limits.map { LimitSummary(limit: $0, used: queue.used($0.scope, $0.name)) }
+                .sorted { ($0.limit.scope.rawValue, $0.limit.name) < ($1.limit.scope.rawValue, $1.limit.name) }
+        }
+    }
+
     package func redrive(
         _ filter: DeadLetterFilter, after: JobID, maximum: Int
     ) throws(StoreError) -> Redrive {

@@ -27,6 +27,7 @@ extension MemoryQueue {
             ("max_worker_deaths", job.maximumWorkerDeaths, 1...1000),
             ("retry_delay", job.retryPolicy?.delay.map { Int($0.rounded(.awayFromZero)) }, 0...2_592_000),
             ("unique_key", job.uniqueKey?.unicodeScalars.count, 1...500),
+            ("limit_key", job.limitKey?.unicodeScalars.count, 1...200),
             ("tenant", job.tenant?.unicodeScalars.count, 0...200),
         ]
         for (field, value, range) in bounds {
@@ -48,7 +49,9 @@ extension MemoryQueue {
             retryPolicy: new.retryPolicy ?? RetryPolicy(), maximumWorkerDeaths: new.maximumWorkerDeaths ?? 3,
             input: new.input,
             tenant: new.tenant ?? "", metadata: new.metadata ?? [:], createdAt: Self.timestamp(now))
-        entries[id] = Entry(job: job, runAt: now + (new.delay ?? 0), createdAt: now, uniqueKey: new.uniqueKey)
+        entries[id] = Entry(
+            job: job, runAt: now + (new.delay ?? 0), createdAt: now, uniqueKey: new.uniqueKey,
+            limitKey: new.limitKey)
         if let key = new.uniqueKey { uniqueKeys[UniqueKey(kind: new.kind, key: key)] = id }
         deadlines[id] = new.timeToStart.map { now + $0 }
         queues[job.queue] = queues[job.queue] ?? Settings()
@@ -136,6 +139,7 @@ extension MemoryQueue {
             func count(_ ids: some Sequence<JobID>) -> Int { ids.count { entries[$0]!.job.queue == queue } }
             return QueueSummary(
                 queue: queue, isPaused: settings.isPaused, priorityStep: settings.priorityStep,
+                affinityWindow: settings.affinityWindow,
                 ready: lanes.reduce(0) { $0 + $1.count },
                 scheduled: count(scheduled.keys), running: count(leases.keys),
                 dead: deadLetters.values.count { $0.queue == queue },

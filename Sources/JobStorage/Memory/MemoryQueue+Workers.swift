@@ -1,4 +1,4 @@
-// What workers do: as migrations/0003_worker.
+// What workers do: as migrations/0003_worker. The claim has a file of its own.
 import JSON
 import JobModel
 
@@ -31,29 +31,7 @@ extension MemoryQueue {
         }
     }
 
-    mutating func claim(_ request: ClaimRequest, at now: Double) throws(StoreError) -> [Lease] {
-        guard let worker = workers[request.worker], !worker.isLost else { throw .workerLost }
-        let holdsSuspect = leases.values.contains { $0.worker == request.worker && $0.isSuspect }
-        var places: [Place] = []
-        var suspects: [Place] = []
-        for (lane, line) in ready {
-            guard request.queues.contains(lane.queue), queues[lane.queue]?.isPaused == false,
-                request.kinds.contains(lane.kind), lane.model.isEmpty || request.models.contains(lane.model)
-            else { continue }
-            places += line.filter { !isSuspect($0.id) }.prefix(request.maximum)
-            if !holdsSuspect { suspects += line.filter { isSuspect($0.id) }.prefix(1) }
-        }
-        places += suspects.min().map { [$0] } ?? []
-        return places.sorted().prefix(request.maximum).map { take($0.id, request.worker, at: now) }
-    }
-
-    /// One more death of a worker convicts it.
-    private func isSuspect(_ id: JobID) -> Bool {
-        let job = entries[id]!.job
-        return job.workerDeaths >= job.maximumWorkerDeaths - 1
-    }
-
-    private mutating func take(_ id: JobID, _ worker: WorkerID, at now: Double) -> Lease {
+    mutating func take(_ id: JobID, _ worker: WorkerID, prefix: String?, at now: Double) -> Lease {
         takeOutOfLine(id)
         lastToken += 1
         leases[id] = HeldLease(runToken: lastToken, worker: worker, claimedAt: now, isSuspect: isSuspect(id))
@@ -67,7 +45,7 @@ extension MemoryQueue {
             id: id, runToken: lastToken, kind: job.kind, model: job.model, input: job.input, queue: job.queue,
             priority: job.priority, attempt: job.attempt, maximumAttempts: job.maximumAttempts,
             retryPolicy: job.retryPolicy, failures: job.failures, tenant: job.tenant,
-            createdAt: entry.createdAt, progress: entry.progress)
+            createdAt: entry.createdAt, prefix: prefix, progress: entry.progress)
     }
 
     mutating func report(_ reports: [ProgressReport]) -> [JobID: Bool] {

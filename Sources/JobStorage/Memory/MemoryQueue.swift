@@ -13,6 +13,7 @@ struct MemoryQueue: Sendable {
         var place: Place?
         var createdAt: Double
         var uniqueKey: String?
+        var limitKey: String?
         var progress: JSONValue?
         var attempts: [AttemptRecord] = []
     }
@@ -36,6 +37,8 @@ struct MemoryQueue: Sendable {
         var isPaused = false
         /// Seconds that a step of priority is worth.
         var priorityStep = 600.0
+        /// Seconds by which a job may be overtaken by later ones that suit a worker better.
+        var affinityWindow = 120.0
     }
 
     struct HeldLease: Sendable {
@@ -92,6 +95,7 @@ struct MemoryQueue: Sendable {
     var workers: [WorkerID: Incarnation] = [:]
     /// Queues that have ever had a job.
     var queues: [String: Settings] = [:]
+    var limits: [RunLimit] = []
     var models: [String: RegisteredModel] = [:]
     /// By number, ascending.
     var outbox: [JobEvent] = []

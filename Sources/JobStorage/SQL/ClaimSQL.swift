@@ -4,7 +4,16 @@ import JobModel
 import PostgresClient
 
 enum ClaimSQL {
-    static let claim: SQL = "SELECT * FROM millrace.claim($1, $2, $3, $4, $5)"
+    static let claim: SQL = "SELECT * FROM millrace.claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+
+    static func binds(_ request: ClaimRequest) -> [(any PostgresBindable)?] {
+        let hot = request.affinity?.hotPrefixes ?? []
+        return [
+            request.worker, request.queues, request.kinds.map(\.rawValue), request.models, request.maximum,
+            request.affinity?.busyModels ?? request.models, request.affinity?.idleModels ?? [],
+            request.affinity?.places ?? 0, hot.map(\.model), hot.map(\.chain),
+        ]
+    }
 
     static func lease(_ row: PostgresRow) throws(PostgresError) -> Lease {
         Lease(
@@ -14,6 +23,7 @@ enum ClaimSQL {
             maximumAttempts: try row.get("max_attempts"), retryPolicy: try JobSQL.retryPolicy(row),
             failures: try row.get("failures"),
             tenant: try row.get("tenant"),
-            createdAt: try row.get("created_at"), progress: try row.optional("progress"))
+            createdAt: try row.get("created_at"), prefix: try row.optional("prefix"),
+            progress: try row.optional("progress"))
     }
 }

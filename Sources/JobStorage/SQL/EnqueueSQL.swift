@@ -9,15 +9,17 @@ enum EnqueueSQL {
     static let enqueue: SQL = """
         INSERT INTO millrace.jobs
             (kind, model, input, queue, priority, run_at, max_attempts, deadline, unique_key, tenant, metadata,
-             retry_policy, retry_delay, max_worker_deaths)
+             retry_policy, retry_delay, max_worker_deaths, limit_key)
         SELECT kind, model, input, coalesce(queue, 'default'), coalesce(priority, 0),
             now() + make_interval(secs => coalesce(delay, 0)), coalesce(max_attempts, 5),
             now() + make_interval(secs => time_to_start), unique_key, coalesce(tenant, ''), coalesce(metadata, '{}'),
-            coalesce(retry_policy, 'exponential'), retry_delay, coalesce(max_worker_deaths, 3)
+            coalesce(retry_policy, 'exponential'), retry_delay, coalesce(max_worker_deaths, 3),
+            limit_key
         FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::text[], $5::smallint[], $6::float8[], $7::smallint[],
-            $8::float8[], $9::text[], $10::text[], $11::jsonb[], $12::text[], $13::real[], $14::smallint[]) WITH ORDINALITY
+            $8::float8[], $9::text[], $10::text[], $11::jsonb[], $12::text[], $13::real[], $14::smallint[],
+            $15::text[]) WITH ORDINALITY
             AS job (kind, model, input, queue, priority, delay, max_attempts, time_to_start, unique_key, tenant, metadata,
-                retry_policy, retry_delay, max_worker_deaths, place)
+                retry_policy, retry_delay, max_worker_deaths, limit_key, place)
         ORDER BY place
         RETURNING id
         """
@@ -28,7 +30,7 @@ enum EnqueueSQL {
             jobs.map { small($0.priority) }, jobs.map(\.delay), jobs.map { small($0.maximumAttempts) },
             jobs.map(\.timeToStart), jobs.map(\.uniqueKey), jobs.map(\.tenant), jobs.map(\.metadata),
             jobs.map(\.retryPolicy?.kind.rawValue), jobs.map(\.retryPolicy?.delay),
-            jobs.map { small($0.maximumWorkerDeaths) },
+            jobs.map { small($0.maximumWorkerDeaths) }, jobs.map(\.limitKey),
         ]
     }
 

@@ -10,7 +10,8 @@ package enum WorkerSQL {
     static let handBack: SQL = "SELECT millrace.hand_back_unknown($1, $2) AS job_id"
     static let report: SQL = "SELECT * FROM millrace.report_progress($1, $2, $3)"
     static let maintain: SQL = """
-        SELECT millrace.rescue($1) AS rescued, millrace.promote($1) AS promoted, millrace.expire($1) AS expired
+        SELECT millrace.rescue($1) AS rescued, millrace.promote($1) AS promoted, millrace.expire($1) AS expired,
+            millrace.use_free_slots()
         """
 
     package static func pulse(_ row: PostgresRow) throws(PostgresError) -> Pulse {

@@ -30,18 +30,37 @@ struct ChangeQueue: AsyncParsableCommand {
             Of two jobs the one with the lower priority goes first, unless it came later by more than --priority-step for \
             each step between them. So nothing waits for ever. 0 is first come, first served; 8640000 (100 days) is \
             priority alone. Jobs in line keep their places.
+
+            Workers prefer jobs whose model is in their memory and whose beginning they have computed already. For that a job \
+            may be overtaken by those that came up to --affinity-window after it, and by no others. 0 turns it off.
             """)
     @Argument(help: "A queue that 'jobctl queues' lists.")
     var queue: String
     @Option(help: "Seconds of waiting that a step of priority is worth, 0 to 8640000 (default of a queue: 600).")
-    var priorityStep: Double
+    var priorityStep: Double?
+    @Option(
+        help: "Seconds by which jobs that suit a worker better may overtake, 0 to 8640000 (default of a queue: 120).")
+    var affinityWindow: Double?
     @OptionGroup var common: CommonOptions
 
+    func validate() throws {
+        guard priorityStep != nil || affinityWindow != nil else {
+            throw ValidationError("give --priority-step or --affinity-window")
+        }
+    }
+
     func run() async throws {
-        try await common.change(queue) { store in try await store.setPriorityStep(priorityStep, queue: queue) }
+        let before = try await common.change(queue) { store in
+            if let priorityStep { try await store.setPriorityStep(priorityStep, queue: queue) }
+            if let affinityWindow { try await store.setAffinityWindow(affinityWindow, queue: queue) }
+        }
+        let (step, window) = (priorityStep ?? before.priorityStep, affinityWindow ?? before.affinityWindow)
         common.show(
-            ["queue": .string(queue), "priority_step_seconds": .number(priorityStep)],
-            text: "\(queue): a step of priority is worth \(priorityStep.formatted()) s")
+            [
+                "queue": .string(queue), "priority_step_seconds": .number(step),
+                "affinity_window_seconds": .number(window),
+            ],
+            text: "\(queue): a step of priority is worth \(step.formatted()) s, affinity \(window.formatted()) s")
     }
 }
 

@@ -34,6 +34,8 @@ struct SubmitOptions: ParsableArguments {
     var maxAttempts: Int?
     @Option(help: "So many workers may die of the job, 1 to 1000 (default 3).")
     var maxWorkerDeaths: Int?
+    @Option(help: "Jobs with one key run at the same time only as far as its limit allows ('jobctl limit').")
+    var limitKey: String?
     @Flag(help: "Wait for the answers.")
     var wait = false
     @Option(help: "Seconds that --wait waits at most (default: as long as it takes).")
@@ -73,7 +75,7 @@ struct SubmitOptions: ParsableArguments {
             return NewJob(
                 kind: kind, model: model, input: .object(members), queue: queue, priority: priority, delay: delay,
                 maximumAttempts: maxAttempts, retryPolicy: RetryPolicy(retry ?? .exponential, delay: retryDelay),
-                maximumWorkerDeaths: maxWorkerDeaths)
+                maximumWorkerDeaths: maxWorkerDeaths, limitKey: limitKey)
         }
     }
 
