@@ -11,7 +11,7 @@ struct JobBench: AsyncParsableCommand {
         subcommands: [
             LoadBench.self, PrefillBench.self, DecodeBench.self, KernelsBench.self, PrefixBench.self, ScoreBench.self,
             ConstraintBench.self, PerplexityBench.self,
-            QueueBench.self,
+            QueueBench.self, DepthBench.self, HoldBench.self,
         ])
 }
 
