@@ -17,7 +17,9 @@ struct ScratchDatabase {
         parts.path = "/" + name
         let admin = try await PostgresConnection.connect(try PostgresConfiguration(url: server))
         _ = try await admin.query(SQL(trusted: "CREATE DATABASE \(name)"))
+        // Millions of rows are filled in by one statement.
         let configuration = try PostgresConfiguration(url: parts.string!, applicationName: "jobbench")
+            .timeouts(answer: 3600)
         let pool = PostgresPool(configuration, size: 8, logger: Self.logger)
         func drop() async {
             await pool.close()
