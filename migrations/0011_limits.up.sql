@@ -96,8 +96,9 @@ BEGIN
     END LOOP;
     -- Queues whose limit is reached are left out as a whole; their jobs need not step aside.
     UPDATE millrace.ready r SET waits_scope = b.scope, waits_name = b.name
-    FROM millrace.bounds(kept) b
-    WHERE r.job_id = ANY (kept) AND b.job_id = r.job_id AND b.scope <> 'queue' AND b.scope || ':' || b.name = ANY (reached);
+    FROM (SELECT DISTINCT ON (k.job_id) k.job_id, k.scope, k.name FROM millrace.bounds(kept) k
+          WHERE k.scope <> 'queue' AND k.scope || ':' || k.name = ANY (reached) ORDER BY k.job_id, k.scope DESC) b
+    WHERE r.job_id = ANY (kept) AND b.job_id = r.job_id;
     RETURN admitted;
 END
 $$;
@@ -112,7 +113,8 @@ RETURNS TABLE (job_id bigint, scope text, name text, running integer) LANGUAGE s
 $$;
 COMMENT ON FUNCTION millrace.bounds IS 'The limits that ready jobs are under.';
 
--- More may come back than there are slots: a claim lets them wait again.
+-- A job that another limit keeps must not stand before one that could run. More may come back than there are slots: a claim
+-- lets them wait again.
 CREATE FUNCTION millrace.let_in(only_scope text, only_name text, maximum bigint)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
@@ -122,6 +124,10 @@ BEGIN
         UPDATE millrace.ready r SET waits_scope = NULL, waits_name = NULL
         WHERE r.job_id = ANY (ARRAY(
             SELECT w.job_id FROM millrace.ready w WHERE w.waits_scope = only_scope AND w.waits_name = only_name
+              AND (maximum IS NULL OR NOT EXISTS (
+                  SELECT FROM millrace.bounds(ARRAY[w.job_id]) b
+                  WHERE (b.scope <> only_scope OR b.name <> only_name)
+                    AND b.running <= (SELECT count(*) FROM millrace.slots s WHERE s.scope = b.scope AND s.name = b.name)))
             ORDER BY w.place, w.job_id LIMIT maximum FOR UPDATE SKIP LOCKED))
         RETURNING r.queue
     )
@@ -129,7 +135,7 @@ BEGIN
     IF woken IS NOT NULL THEN PERFORM millrace.notify_ready(woken); END IF;
 END
 $$;
-COMMENT ON FUNCTION millrace.let_in IS 'Lets the first jobs that wait for a limit back in line.';
+COMMENT ON FUNCTION millrace.let_in IS 'Lets the first jobs that wait for a limit, and that no other limit keeps, back in line; NULL: all that wait for it.';
 
 CREATE FUNCTION millrace.free_slots(ids bigint[])
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$

@@ -162,4 +162,4 @@ BEGIN
 END
 $$;
 
-DROP FUNCTION millrace.prefix_chain(text, jsonb);
+DROP FUNCTION millrace.prefix_chain(text, jsonb), millrace.chain_of(jsonb);

@@ -7,13 +7,18 @@ COMMENT ON COLUMN millrace.queues.affinity_window IS 'A job may be overtaken by 
 
 -- Doubling lengths, so that one short text tells for a preamble of any length how much of it two jobs share: as much as
 -- their chains do. Sixteen bits each are enough for a preference.
-CREATE FUNCTION millrace.prefix_chain(kind text, input jsonb)
+CREATE FUNCTION millrace.chain_of(input jsonb)
 RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog AS $$
-    SELECT CASE WHEN kind IN ('generate', 'score') AND pg_column_size(input) >= 256 THEN (
-        SELECT string_agg(lpad(to_hex(hashtextextended(left(t.beginning, 256 << level), 0) & 65535), 4, '0'), '' ORDER BY level)
-        FROM (SELECT concat(input -> 'tools', input ->> 'system', coalesce(input ->> 'prompt', input ->> 'messages')) AS beginning) AS t,
-             generate_series(0, 7) AS level
-        WHERE length(t.beginning) >= 256 << level) END
+    SELECT string_agg(lpad(to_hex(hashtextextended(left(t.beginning, 256 << level), 0) & 65535), 4, '0'), '' ORDER BY level)
+    FROM (SELECT concat(input -> 'tools', input ->> 'system', coalesce(input ->> 'prompt', input ->> 'messages')) AS beginning) AS t,
+         generate_series(0, 7) AS level
+    WHERE length(t.beginning) >= 256 << level
+$$;
+COMMENT ON FUNCTION millrace.chain_of IS 'millrace.prefix_chain of an input that is long enough.';
+-- No search_path and no subquery: so it becomes a part of the statement that calls it, and short jobs cost no call.
+CREATE FUNCTION millrace.prefix_chain(kind text, input jsonb)
+RETURNS text LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN kind IN ('generate', 'score') AND pg_column_size(input) >= 256 THEN millrace.chain_of(input) END
 $$;
 COMMENT ON FUNCTION millrace.prefix_chain IS 'Hashes of the first 256, 512, … 32768 characters of what a job''s text begins with, four digits each, as far as it is that long; NULL when it is shorter.';
 
@@ -125,12 +130,13 @@ RETURNS TABLE (queue text, kind text, model text, affinity_window interval) LANG
 $$;
 COMMENT ON FUNCTION millrace.lanes IS 'What a worker may look at: each queue that is neither paused nor full, with each kind and model.';
 
--- Each lane is one ordered scan of its index that stops after the rows it needs. MATERIALIZED is the fence: without it the
+-- Planned once for each connection (force_generic_plan): the plan is the same for all arguments, and planning took longer than
+-- the claim of a single job. Each lane is one ordered scan of its index that stops after the rows it needs. MATERIALIZED is the fence: without it the
 -- planner may run the locking scan more than once and take more rows.
 CREATE FUNCTION millrace.pick(near bigint[], queues text[], kinds text[], models text[], maximum integer, at_hand text[],
                               horizon timestamptz, latest timestamptz, taken bigint[], with_suspect boolean)
 RETURNS bigint[] LANGUAGE plpgsql
-SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off SET jit = off AS $$
+SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     picked bigint[];
 BEGIN
@@ -218,7 +224,7 @@ CREATE FUNCTION millrace.claim(worker uuid, queues text[], kinds text[], models 
 RETURNS TABLE (job_id bigint, run_token bigint, kind text, model text, input jsonb, queue text, priority smallint,
                attempt smallint, max_attempts smallint, tenant text, created_at double precision, progress jsonb,
                retry_policy text, retry_delay real, failures smallint, prefix text)
-LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off SET jit = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     may_take_suspect boolean;
@@ -316,11 +322,11 @@ LANGUAGE sql SET search_path = pg_catalog AS $$
 $$;
 COMMENT ON FUNCTION millrace.claim(uuid, text[], text[], text[], integer) IS 'The claim of workers up to schema 10: all models at hand, no preference.';
 
-REVOKE ALL ON FUNCTION millrace.prefix_chain(text, jsonb), millrace.lanes(text[], text[], text[]),
+REVOKE ALL ON FUNCTION millrace.chain_of(jsonb), millrace.prefix_chain(text, jsonb), millrace.lanes(text[], text[], text[]),
     millrace.pick(bigint[], text[], text[], text[], integer, text[], timestamptz, timestamptz, bigint[], boolean),
     millrace.near(text[], text[], text[], timestamptz, text[], text[], integer),
     millrace.claim(uuid, text[], text[], text[], integer, text[], text[], integer, text[], text[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION millrace.prefix_chain(text, jsonb), millrace.lanes(text[], text[], text[]),
+GRANT EXECUTE ON FUNCTION millrace.chain_of(jsonb), millrace.prefix_chain(text, jsonb), millrace.lanes(text[], text[], text[]),
     millrace.pick(bigint[], text[], text[], text[], integer, text[], timestamptz, timestamptz, bigint[], boolean),
     millrace.near(text[], text[], text[], timestamptz, text[], text[], integer),
     millrace.claim(uuid, text[], text[], text[], integer, text[], text[], integer, text[], text[]) TO millrace_worker, millrace_admin;

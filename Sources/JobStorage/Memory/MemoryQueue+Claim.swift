@@ -16,11 +16,11 @@ extension MemoryQueue {
         let line = candidates(request).filter { !$0.isSuspect || !holdsSuspect }
         let wishes = request.affinity ?? Affinity(busyModels: request.models, idleModels: [], places: 0)
         let atHand = Set(wishes.busyModels + wishes.idleModels + [""])
-        let chosen = chosenModels(line, wishes)
         func bound(_ candidate: Candidate) -> Double {
             candidate.isSuspect ? .infinity : candidate.place.time + queues[candidate.lane.queue]!.affinityWindow
         }
         let horizon = line.map(bound).min() ?? .infinity
+        let chosen = chosenModels(line, wishes, horizon: horizon)
         let latest = line.filter { !chosen.contains($0.lane.model) }.map(bound).min() ?? .infinity
         let open = line.filter { chosen.contains($0.lane.model) && $0.place.time <= latest }
         let near = Set(near(open, wishes, atHand, horizon: horizon, request.maximum).map(\.place.id))
@@ -54,10 +54,7 @@ extension MemoryQueue {
 
     /// The busy models, and beside them as many as there are places: those in memory first, unless an overdue job needs
     /// another.
-    private func chosenModels(_ line: [Candidate], _ wishes: Affinity) -> Set<String> {
-        let horizon =
-            line.filter { !$0.isSuspect }
-            .map { $0.place.time + queues[$0.lane.queue]!.affinityWindow }.min() ?? .infinity
+    private func chosenModels(_ line: [Candidate], _ wishes: Affinity, horizon: Double) -> Set<String> {
         let heads = Dictionary(line.map { ($0.lane.model, $0.place) }, uniquingKeysWith: min)
             .filter { !$0.key.isEmpty && !wishes.busyModels.contains($0.key) }
         func order(_ model: String, _ head: Place) -> (Int, Int, Place) {
