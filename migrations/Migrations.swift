@@ -25,6 +25,8 @@ package enum Migrations {
         migration(10, "fsck", PackageResources._010_fsck_up_sql, PackageResources._010_fsck_down_sql),
         migration(11, "limits", PackageResources._011_limits_up_sql, PackageResources._011_limits_down_sql),
         migration(12, "affinity", PackageResources._012_affinity_up_sql, PackageResources._012_affinity_down_sql),
+        migration(
+            13, "completion", PackageResources._013_completion_up_sql, PackageResources._013_completion_down_sql),
     ]
 
     private static func migration(_ version: Int, _ name: String, _ up: [UInt8], _ down: [UInt8]) -> Migration {
