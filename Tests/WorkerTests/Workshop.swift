@@ -35,7 +35,7 @@ final class Workshop: Sendable {
         ) { [logger] id in
             guard beats else { return nil }
             return Heartbeat(interval: 0.005, logger: logger) {
-                { isDraining in try store.beat(id, isDraining: isDraining) }
+                { isDraining in try clock.beats.withLock { _ in try store.beat(id, isDraining: isDraining) } }
             }
         }
     }
@@ -80,8 +80,11 @@ final class Workshop: Sendable {
 
     /// So long that every worker is silent for too long; another one's tick takes their jobs.
     func passesForDead() throws {
-        clock.advance(60)
-        _ = try store.maintain(maximum: 100)
+        // A beat between the two would make the worker look alive.
+        try clock.beats.withLock { _ in
+            clock.advance(60)
+            _ = try store.maintain(maximum: 100)
+        }
     }
 
     func advance(_ seconds: Double) { clock.advance(seconds) }
@@ -95,6 +98,8 @@ final class Workshop: Sendable {
 
     private final class Clock: Sendable {
         private let now = Mutex(1_700_000_000.0)
+        /// Held during a beat, and while there must be none.
+        let beats = Mutex(())
         func read() -> Double {
             now.withLock { now in
                 now += 1e-6
