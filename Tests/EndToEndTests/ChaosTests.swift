@@ -106,15 +106,19 @@ import Testing
         try await eventually(within: 120, "the calm jobs end") { try await self.unfinished(stack) == 0 }
     }
 
-    /// Jobs a second of 160, by the database's clock.
+    /// Jobs a second, by the database's clock: the middle one of three measurements of 160 jobs.
     private func rate(_ stack: ChaosStack) async throws -> Double {
-        try await work(stack, count: 160)
-        let rows = try await stack.pool.query(
-            """
-            SELECT extract(epoch FROM max(finished_at) - min(created_at))::float8 AS seconds
-            FROM (SELECT finished_at, created_at FROM millrace.jobs ORDER BY id DESC LIMIT 160) AS last
-            """)
-        return 160 / (try rows[0].get("seconds", as: Double.self))
+        var rates: [Double] = []
+        for _ in 0..<3 {
+            try await work(stack, count: 160)
+            let rows = try await stack.pool.query(
+                """
+                SELECT extract(epoch FROM max(finished_at) - min(created_at))::float8 AS seconds
+                FROM (SELECT finished_at, created_at FROM millrace.jobs ORDER BY id DESC LIMIT 160) AS last
+                """)
+            rates.append(160 / (try rows[0].get("seconds", as: Double.self)))
+        }
+        return rates.sorted()[1]
     }
 
     private func results(_ stack: ChaosStack) async throws -> [Int: JSONValue] {

@@ -58,6 +58,12 @@ import Testing
             let jobs = try await fleet.jobs(ids)
             #expect(jobs.allSatisfy { $0.state == .succeeded })
             #expect(jobs.contains { $0.attempt == 2 })
+            let (rescued, again) = try await fleet.rescue(of: ids)
+            print(
+                String(
+                    format: "kill -9: all in line again after %.1f s, the first claimed after %.1f s", rescued - killed,
+                    again - killed))
+            #expect(rescued - killed <= 15 && again - killed <= 15)
             #expect(jobs.map(\.result) == answers)
             try await fleet.waitForEvents(ids)
             // One event for each job, and it is the accepted attempt's.

@@ -111,6 +111,18 @@ final class Fleet: Sendable {
             [ids.lowerBound, ids.upperBound])[0].get("ended")
     }
 
+    /// When the last of the jobs that lost their worker was back in line, and when the first was claimed again, in seconds
+    /// since 1970.
+    func rescue(of ids: ClosedRange<JobID>) async throws -> (inLine: Double, claimed: Double) {
+        let row = try await pool.query(
+            """
+            SELECT extract(epoch FROM max(a.finished_at))::float8 AS in_line, extract(epoch FROM min(j.started_at))::float8 AS claimed
+            FROM millrace.attempts a JOIN millrace.jobs j ON j.id = a.job_id
+            WHERE a.outcome = 'lost' AND j.id BETWEEN $1 AND $2
+            """, [ids.lowerBound, ids.upperBound])[0]
+        return (try row.get("in_line"), try row.get("claimed"))
+    }
+
     // MARK: Workers
 
     func waitForRunningJobs(_ count: Int, of process: pid_t) async throws {

@@ -12,20 +12,24 @@ package final class TestProxy: Sendable {
     }
 
     package let port: UInt16
+    private let host: String
     private let listener: Int32
     private let target: (address: in_addr_t, port: UInt16)
     private let state = Mutex(State())
     private let wakePipe: (read: Int32, write: Int32)
 
-    /// - Parameter isOpen: false refuses connections until `open`.
-    package init(to url: String, isOpen: Bool = true) throws {
+    /// - Parameters:
+    ///   - host: this machine's address at which it listens.
+    ///   - isOpen: false refuses connections until `open`.
+    package init(to url: String, at host: String = "127.0.0.1", isOpen: Bool = true) throws {
+        self.host = host
         guard let parts = URLComponents(string: url), let port = parts.port.flatMap(UInt16.init(exactly:)),
             case let address = inet_addr(parts.host == "localhost" ? "127.0.0.1" : parts.host ?? ""),
             address != INADDR_NONE
         else { throw Timeout(description: "no address and port in the URL of the server") }
         target = (address, port)
         listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        var place = Self.place(inet_addr("127.0.0.1"), 0)
+        var place = Self.place(inet_addr(host), 0)
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let isBound = withUnsafeMutablePointer(to: &place) { [listener] in
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -44,7 +48,7 @@ package final class TestProxy: Sendable {
     /// The URL with this proxy as its server.
     package func url(for url: String) -> String {
         var parts = URLComponents(string: url)!
-        parts.host = "127.0.0.1"
+        parts.host = host
         parts.port = Int(port)
         return parts.string!
     }
