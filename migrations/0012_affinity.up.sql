@@ -88,7 +88,7 @@ END
 $$;
 
 CREATE OR REPLACE FUNCTION millrace.settle(ended millrace.ended_attempt[])
-RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off SET jit = off AS $$
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off SET enable_hashjoin = on SET jit = off AS $$
 BEGIN
     IF EXISTS (SELECT FROM millrace.limits) THEN PERFORM millrace.free_slots(array_agg(e.job_id)) FROM unnest(ended) e; END IF;
     INSERT INTO millrace.attempts (job_id, attempt, run_token, worker_id, started_at, outcome, error)

@@ -1,5 +1,39 @@
--- What follows from a job's end for other rows: one function with one line for each thing that follows, so that the end itself
--- stays as it is.
+-- What a job costs the database from its claim to its end. Much of it was spent on new
+-- versions of a row that found no room on its page, on events written out in full, and on locking leases before deleting them.
+
+-- A claim changes all rows of a page at once, and finds room on it for each: so no index is touched.
+ALTER TABLE millrace.jobs SET (fillfactor = 50);
+
+-- Events say what changed; the rest is read from the job when it is told.
+CREATE TABLE millrace.events (
+    seq         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job_id      bigint NOT NULL,
+    finished_at timestamptz NOT NULL,
+    attempt     smallint NOT NULL,
+    state       text NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+COMMENT ON TABLE millrace.events IS 'Ends of jobs that are to be published, written in the transaction that they tell of; read and deleted through millrace.outbox.';
+COMMENT ON COLUMN millrace.events.seq IS 'Number of the event; for one job it only grows.';
+COMMENT ON COLUMN millrace.events.job_id IS 'The job.';
+COMMENT ON COLUMN millrace.events.finished_at IS 'As millrace.jobs.finished_at at the time.';
+COMMENT ON COLUMN millrace.events.attempt IS 'As millrace.jobs.attempt at the time.';
+COMMENT ON COLUMN millrace.events.state IS 'The state that the job reached.';
+INSERT INTO millrace.events (seq, job_id, finished_at, attempt, state) OVERRIDING SYSTEM VALUE
+SELECT seq, job_id, (event ->> 'finished_at')::timestamptz, (event ->> 'attempt')::smallint, event ->> 'state' FROM millrace.outbox;
+DO $$ BEGIN PERFORM setval('millrace.events_seq_seq', nextval('millrace.outbox_seq_seq')); END $$;
+DROP TABLE millrace.outbox;
+-- Publishers of all versions read and delete here. What a job has got since it was tried again is not the event's.
+CREATE VIEW millrace.outbox AS
+SELECT e.seq, e.job_id, (
+    SELECT jsonb_build_object('id', j.id, 'kind', j.kind, 'state', e.state, 'attempt', e.attempt, 'finished_at', e.finished_at)
+           || CASE WHEN j.finished_at = e.finished_at AND j.result IS NOT NULL AND pg_column_size(j.result) <= 65536
+                   THEN jsonb_build_object('result', j.result) ELSE '{}' END
+    FROM millrace.jobs j WHERE j.id = e.job_id) AS event
+FROM millrace.events e;
+COMMENT ON VIEW millrace.outbox IS 'Events to be published, as they are published; a result of more than 64 KiB is left to a SELECT. The publisher deletes what Redis took.';
+GRANT SELECT, UPDATE, DELETE ON millrace.outbox TO millrace_worker, millrace_admin;
+GRANT SELECT, INSERT, UPDATE, DELETE ON millrace.events TO millrace_worker, millrace_admin;
+GRANT USAGE ON SEQUENCE millrace.events_seq_seq TO millrace_worker, millrace_admin;
 
 CREATE FUNCTION millrace.after_end(ids bigint[])
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog AS $$
@@ -7,11 +41,11 @@ BEGIN
     NULL;
 END
 $$;
-COMMENT ON FUNCTION millrace.after_end IS 'Called by end_jobs, in its transaction, after these jobs have got their last state.';
+COMMENT ON FUNCTION millrace.after_end IS 'Called by end_jobs, in its transaction, after these jobs have got their last state: one line for each thing that follows.';
 
 -- The one place where a job ends: state, result, keys and the event change together or not at all.
 CREATE OR REPLACE FUNCTION millrace.end_jobs(ids bigint[], new_states text[], results jsonb[], errors jsonb[], usages jsonb[])
-RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off SET jit = off AS $$
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     WITH ended AS (
         UPDATE millrace.jobs j
@@ -19,10 +53,10 @@ BEGIN
             usage = coalesce(g.usage, j.usage), finished_at = clock_timestamp()
         FROM unnest(ids, new_states, results, errors, usages) AS g(id, state, result, error, usage)
         WHERE j.id = g.id AND j.id = ANY (ids)
-        RETURNING j AS job
+        RETURNING j.id, j.finished_at, j.attempt, j.state
     )
-    INSERT INTO millrace.outbox (job_id, event)
-    SELECT (job).id, millrace.event(job) FROM ended ORDER BY (job).id;
+    INSERT INTO millrace.events (job_id, finished_at, attempt, state)
+    SELECT e.id, e.finished_at, e.attempt, e.state FROM ended e ORDER BY e.id;
     DELETE FROM millrace.partials WHERE job_id = ANY (ids);
     DELETE FROM millrace.unique_keys WHERE job_id = ANY (ids);
     DELETE FROM millrace.deadlines WHERE job_id = ANY (ids);
@@ -32,6 +66,35 @@ BEGIN
     END IF;
     PERFORM millrace.after_end(ids);
     PERFORM pg_notify('millrace_outbox', '');
+END
+$$;
+
+-- One transaction for many jobs. A stale attempt (its lease is gone or belongs to another one) changes nothing and is
+-- missing in the answer. A lease is found by one look into its index for each attempt, whatever the planner believes to find.
+CREATE OR REPLACE FUNCTION millrace.complete(ids bigint[], tokens bigint[], outcomes text[], results jsonb[], errors jsonb[],
+                                             usages jsonb[], delays double precision[])
+RETURNS TABLE (job_id bigint, state text) LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE
+    ended millrace.ended_attempt[];
+BEGIN
+    WITH held AS MATERIALIZED (
+        DELETE FROM millrace.leases l
+        USING unnest(ids, tokens, outcomes, results, errors, usages, delays) AS g(job_id, run_token, outcome, result, error, usage, delay)
+        WHERE l.job_id = g.job_id AND l.run_token = g.run_token
+        RETURNING l.job_id, l.run_token, l.worker_id, l.claimed_at, l.cancel_requested, g.outcome, g.result, g.error, g.usage, g.delay
+    )
+    SELECT array_agg(ROW(h.job_id, h.run_token, h.worker_id, h.claimed_at, (j.job).attempt, h.outcome,
+               CASE WHEN j.job IS NULL THEN h.outcome ELSE millrace.state_after(h.outcome, h.cancel_requested, h.delay, j.job) END,
+               h.result, h.error, h.usage, h.delay)::millrace.ended_attempt)
+    INTO ended
+    -- What follows a success or a cancellation does not depend on the job.
+    FROM held h LEFT JOIN LATERAL (
+        SELECT j AS job FROM millrace.jobs j WHERE j.id = h.job_id AND h.outcome NOT IN ('succeeded', 'cancelled')) j ON true;
+    IF ended IS NULL THEN RETURN; END IF;
+    PERFORM millrace.settle(ended);
+    RETURN QUERY SELECT e.job_id, e.state FROM unnest(ended) e;
 END
 $$;
 

@@ -22,6 +22,11 @@ package struct JobEvent: Sendable, Equatable {
 
     package var state: JobState? { payload["state"]?.stringValue.flatMap(JobState.init) }
     package var result: JSONValue? { payload["result"] }
+    package var withoutResult: JobEvent {
+        guard case .object(var members) = payload else { return self }
+        members["result"] = nil
+        return JobEvent(id: id, sequence: sequence, event: .object(members))
+    }
 
     package static let channel = "millrace:events"
     package static func channel(of job: JobID) -> String { "millrace:job:\(job)" }

@@ -66,7 +66,7 @@ import Testing
                 "CREATE INDEX ready_claim ON millrace.ready", "CREATE OR REPLACE FUNCTION millrace.claim(",
                 "COMMENT ON COLUMN millrace.jobs.run_at IS", "COMMENT ON FUNCTION millrace.claim(",
                 "GRANT EXECUTE ON FUNCTION millrace.cancel(bigint) TO millrace_client",
-                "GRANT INSERT (kind, model, input, queue, priority, run_at, max_attempts, deadline, unique_key, tenant, metadata, retry_policy, retry_delay, max_worker_deaths, limit_key) ON millrace.jobs TO millrace_client",
+                "GRANT INSERT (kind, model, input, queue, priority, run_at, max_attempts, deadline, unique_key, tenant, metadata, retry_policy, retry_delay, max_worker_deaths, limit_key, depends_on, on_dependency_failure, batch) ON millrace.jobs TO millrace_client",
                 "CREATE POLICY own_jobs ON millrace.jobs", "CREATE TRIGGER after_insert",
                 "CREATE SEQUENCE millrace.run_tokens",
             ] {
@@ -96,8 +96,8 @@ import Testing
                 """
                 SELECT c.relname || coalesce('.' || a.attname, '') AS name
                 FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-                WHERE c.relnamespace = 'millrace'::regnamespace AND c.relkind = 'r'
-                  AND (obj_description(c.oid) IS NULL OR col_description(c.oid, a.attnum) IS NULL)
+                WHERE c.relnamespace = 'millrace'::regnamespace AND c.relkind IN ('r', 'v')
+                  AND (obj_description(c.oid) IS NULL OR c.relkind = 'r' AND col_description(c.oid, a.attnum) IS NULL)
                 UNION ALL
                 SELECT proname FROM pg_proc WHERE pronamespace = 'millrace'::regnamespace AND obj_description(oid) IS NULL
                 """)

@@ -3,7 +3,7 @@ import PostgresClient
 
 enum SchemaSQL {
     static let all: [SQL] = [
-        schema, types, sequences, tables, constraints, indexes, functions, triggers, policies, comments,
+        schema, types, sequences, tables, constraints, indexes, functions, views, triggers, policies, comments,
         functionComments,
         schemaGrants, relationGrants, columnGrants, functionGrants,
     ]
@@ -71,6 +71,11 @@ enum SchemaSQL {
         ORDER BY proname, pg_get_function_identity_arguments(oid)
         """
 
+    private static let views: SQL = """
+        SELECT format(E'CREATE VIEW millrace.%I AS\\n%s', c.relname, pg_get_viewdef(c.oid)) AS statement
+        FROM pg_class c WHERE c.relnamespace = to_regnamespace('millrace') AND c.relkind = 'v' ORDER BY c.relname
+        """
+
     private static let triggers: SQL = """
         SELECT pg_get_triggerdef(t.oid) AS statement FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
         WHERE c.relnamespace = to_regnamespace('millrace') AND NOT t.tgisinternal
@@ -93,12 +98,12 @@ enum SchemaSQL {
     private static let comments: SQL = """
         SELECT format('COMMENT ON %s %s%s IS %L',
                    CASE WHEN d.objsubid > 0 THEN 'COLUMN'
-                        ELSE CASE c.relkind WHEN 'r' THEN 'TABLE' WHEN 'S' THEN 'SEQUENCE' ELSE 'INDEX' END END,
+                        ELSE CASE c.relkind WHEN 'r' THEN 'TABLE' WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'INDEX' END END,
                    c.oid::regclass, '.' || quote_ident(a.attname), d.description) AS statement
         FROM pg_description d
         JOIN pg_class c ON c.oid = d.objoid AND d.classoid = 'pg_class'::regclass
         LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND d.objsubid > 0
-        WHERE c.relnamespace = to_regnamespace('millrace') AND c.relkind IN ('r', 'S', 'i')
+        WHERE c.relnamespace = to_regnamespace('millrace') AND c.relkind IN ('r', 'v', 'S', 'i')
         ORDER BY c.relname, d.objsubid
         """
 
