@@ -27,7 +27,7 @@ func program(_ name: String, path: String? = nil, exclude: [String] = [], _ depe
 let migrations = [
     "0001_tables", "0002_insert", "0003_worker", "0004_client", "0005_score_embed", "0006_quantize", "0007_adapters",
     "0008_quantize_names", "0009_attempts", "0010_fsck", "0011_limits", "0012_affinity",
-    "0013_completion",
+    "0013_completion", "0014_dependencies", "0015_batches",
 ]
 
 extension Target.Dependency {
@@ -77,6 +77,7 @@ let package = Package(
         library("LLMPrompts", ["JSON", .orderedCollections]),
 
         // MARK: L2
+        library("OpenAIFormat", ["JobModel", "JSON", .orderedCollections]),
         library("JobStorage", ["JobModel", "JobMigrations", "PostgresClient", "JSON", .logging]),
         library("LLMModels", ["LLMKernels", "LLMTokenizers", "JSON", .crypto]),
         library("LLMConstraints", ["LLMTokenizers", "JSON", .orderedCollections]),
@@ -106,8 +107,8 @@ let package = Package(
         program(
             "jobctl",
             [
-                "JobModel", "JobMigrations", "JobSettings", "JobStorage", "JobPublishing", "PostgresClient",
-                "RedisClient",
+                "JobModel", "JobMigrations", "JobSettings", "JobStorage", "JobPublishing", "OpenAIFormat",
+                "PostgresClient", "RedisClient",
                 "LLMModels", "LLMKernels", "JSON", .orderedCollections, .argumentParser, .logging, .crypto,
             ]),
         program(
@@ -149,6 +150,7 @@ let package = Package(
                 "AllocationCounter",
             ], resources: [.copy("Goldens")]),
         tests("JobModelTests", ["JobModel"]),
+        tests("OpenAIFormatTests", ["OpenAIFormat", "JobModel", "JSON"]),
         tests("ServerLinksTests", ["ServerLinks", "TestSupport", .logging]),
         tests("PostgresClientTests", ["PostgresClient", "TestSupport", .logging]),
         tests("RedisClientTests", ["RedisClient", "TestSupport"]),

@@ -27,6 +27,9 @@ package enum Migrations {
         migration(12, "affinity", PackageResources._012_affinity_up_sql, PackageResources._012_affinity_down_sql),
         migration(
             13, "completion", PackageResources._013_completion_up_sql, PackageResources._013_completion_down_sql),
+        migration(
+            14, "dependencies", PackageResources._014_dependencies_up_sql, PackageResources._014_dependencies_down_sql),
+        migration(15, "batches", PackageResources._015_batches_up_sql, PackageResources._015_batches_down_sql),
     ]
 
     private static func migration(_ version: Int, _ name: String, _ up: [UInt8], _ down: [UInt8]) -> Migration {

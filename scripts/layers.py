@@ -8,7 +8,7 @@ LAYERS = {
     "ServerLinks": (0, "job"),
     "JobModel": (1, "job"), "JobMigrations": (1, "job"), "JobSettings": (1, "job"), "PostgresClient": (1, "job"),
     "RedisClient": (1, "job"), "LLMKernels": (1, "llm"), "LLMTokenizers": (1, "llm"), "LLMPrompts": (1, "llm"),
-    "JobStorage": (2, "job"), "LLMModels": (2, "llm"), "LLMConstraints": (2, "llm"),
+    "OpenAIFormat": (2, "job"), "JobStorage": (2, "job"), "LLMModels": (2, "llm"), "LLMConstraints": (2, "llm"),
     "JobPublishing": (3, "job"), "LLMInference": (3, "llm"),
     "JobWorker": (4, "job"),
     "JobHandlers": (5, "both"),

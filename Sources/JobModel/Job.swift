@@ -99,6 +99,13 @@ package struct Job: Sendable, Equatable {
     }
 }
 
+/// What becomes of a job when one that it depends on does not succeed.
+package enum DependencyFailurePolicy: String, Sendable, CaseIterable {
+    case fail, cancel
+    /// As if it had succeeded.
+    case run
+}
+
 /// What a client hands in. nil is the column's default.
 package struct NewJob: Sendable {
     package var kind: JobKind
@@ -117,13 +124,19 @@ package struct NewJob: Sendable {
     package var tenant: String?
     /// Jobs with one key run at the same time only as far as the key's limit allows.
     package var limitKey: String?
+    /// Earlier jobs that must end before this one may run.
+    package var dependsOn: [JobID]
+    package var onDependencyFailure: DependencyFailurePolicy?
+    /// An open batch that it belongs to.
+    package var batch: Int64?
     package var metadata: JSONValue?
 
     package init(
         kind: JobKind, model: String = "", input: JSONValue, queue: String? = nil, priority: Int? = nil,
         delay: Double? = nil, maximumAttempts: Int? = nil, retryPolicy: RetryPolicy? = nil,
         maximumWorkerDeaths: Int? = nil, timeToStart: Double? = nil, uniqueKey: String? = nil,
-        tenant: String? = nil, limitKey: String? = nil, metadata: JSONValue? = nil
+        tenant: String? = nil, limitKey: String? = nil, dependsOn: [JobID] = [],
+        onDependencyFailure: DependencyFailurePolicy? = nil, batch: Int64? = nil, metadata: JSONValue? = nil
     ) {
         self.kind = kind
         self.model = model
@@ -138,6 +151,9 @@ package struct NewJob: Sendable {
         self.uniqueKey = uniqueKey
         self.tenant = tenant
         self.limitKey = limitKey
+        self.dependsOn = dependsOn
+        self.onDependencyFailure = onDependencyFailure
+        self.batch = batch
         self.metadata = metadata
     }
 }

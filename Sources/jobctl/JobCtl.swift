@@ -20,7 +20,7 @@ struct JobCtl: AsyncParsableCommand {
             CommandGroup(
                 name: "Jobs",
                 subcommands: [
-                    Submit.self, Status.self, Wait.self, List.self, Watch.self, Cancel.self, Retry.self,
+                    Submit.self, Batch.self, Status.self, Wait.self, List.self, Watch.self, Cancel.self, Retry.self,
                     Dead.self, RedriveJobs.self,
                 ]),
             CommandGroup(

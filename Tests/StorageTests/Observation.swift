@@ -41,7 +41,8 @@ struct ObservedJob: Equatable {
         failures = job.failures
         workerDeaths = job.workerDeaths
         result = job.result
-        error = job.error
+        // The stores number independently, and this one's message names a job.
+        error = job.error?["code"] == "dependency_failed" ? "dependency_failed" : job.error
         usage = job.usage
         hasStarted = job.startedAt != nil
         hasFinished = job.finishedAt != nil

@@ -155,7 +155,13 @@ struct Simulation {
 
     private mutating func enqueue() async throws {
         var jobs: [NewJob] = []
+        /// Of each job, those that it depends on.
+        var needs: [[Int]] = []
         for _ in 0..<roll(1...6) {
+            let known = model.ids.count
+            needs.append(
+                known == 0 || roll(0...3) > 0 ? [] : (0..<roll(1...3)).map { _ in roll(max(0, known - 12)...known - 1) }
+            )
             // Times are never near a multiple of 7 seconds, by which the clock jumps, so it seldom jumps for nothing.
             jobs.append(
                 NewJob(
@@ -164,9 +170,13 @@ struct Simulation {
                     maximumAttempts: roll(1...3),
                     retryPolicy: pick([nil, nil, RetryPolicy(.none), RetryPolicy(.fixed, delay: 45.5)]),
                     maximumWorkerDeaths: roll(1...3), timeToStart: pick([nil, nil, nil, nil, 17.5, 101.5]),
-                    uniqueKey: roll(0...9) == 0 ? pick(["k", "l"]) : nil))
+                    uniqueKey: roll(0...9) == 0 ? pick(["k", "l"]) : nil,
+                    onDependencyFailure: pick([nil, .cancel, .run])))
         }
-        _ = try await both("enqueue \(jobs.map { "\($0.queue!) \($0.priority!) \($0.delay ?? 0)" })") { side in
+        _ = try await both("enqueue \(jobs.map { "\($0.queue!) \($0.priority!) \($0.delay ?? 0)" }) after \(needs)") {
+            side in
+            var jobs = jobs
+            for (number, needed) in needs.enumerated() { jobs[number].dependsOn = needed.map { side.ids[$0] } }
             side.ids += try await side.store.enqueue(jobs)
             return side.ids.count
         }

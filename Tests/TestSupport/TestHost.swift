@@ -55,6 +55,8 @@ package final class TestHost: Sendable {
 
     private static func ip(_ arguments: [String]) async throws {
         let status = try await TestProcess(program, arguments).wait()
-        guard status == 0 else { throw Timeout(description: "ip \(arguments.joined(separator: " ")) ended with \(status)") }
+        guard status == 0 else {
+            throw Timeout(description: "ip \(arguments.joined(separator: " ")) ended with \(status)")
+        }
     }
 }

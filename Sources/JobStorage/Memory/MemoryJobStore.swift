@@ -97,9 +97,11 @@ package final class MemoryJobStore: JobStore {
 
     package func maintain(maximum: Int) throws(StoreError) -> Maintenance {
         try change { queue, now throws(StoreError) in
-            Maintenance(
+            let done = Maintenance(
                 rescued: queue.rescue(maximum: maximum, at: now), promoted: queue.promote(maximum: maximum, at: now),
                 expired: queue.expire(maximum: maximum, at: now))
+            queue.settleDependencies(at: now)
+            return done
         }
     }
 

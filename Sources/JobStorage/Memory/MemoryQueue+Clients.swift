@@ -10,6 +10,11 @@ extension MemoryQueue {
             guard let key = job.uniqueKey.map({ UniqueKey(kind: job.kind, key: $0) }) else { continue }
             guard uniqueKeys[key] == nil, keys.insert(key).inserted else { throw Self.keyIsTaken }
         }
+        for job in jobs {
+            if let need = job.dependsOn.first(where: { entries[$0] == nil }) {
+                throw .refused("depends_on: there is no job \(need) before this one")
+            }
+        }
         return jobs.map { insert($0, at: now) }
     }
 
@@ -28,7 +33,7 @@ extension MemoryQueue {
             ("retry_delay", job.retryPolicy?.delay.map { Int($0.rounded(.awayFromZero)) }, 0...2_592_000),
             ("unique_key", job.uniqueKey?.unicodeScalars.count, 1...500),
             ("limit_key", job.limitKey?.unicodeScalars.count, 1...200),
-            ("tenant", job.tenant?.unicodeScalars.count, 0...200),
+            ("tenant", job.tenant?.unicodeScalars.count, 0...200), ("depends_on", job.dependsOn.count, 0...1000),
         ]
         for (field, value, range) in bounds {
             if let value, !range.contains(value) { return "\(field): out of its range" }
@@ -51,10 +56,11 @@ extension MemoryQueue {
             tenant: new.tenant ?? "", metadata: new.metadata ?? [:], createdAt: Self.timestamp(now))
         entries[id] = Entry(
             job: job, runAt: now + (new.delay ?? 0), createdAt: now, uniqueKey: new.uniqueKey,
-            limitKey: new.limitKey)
+            limitKey: new.limitKey, onDependencyFailure: new.onDependencyFailure ?? .fail)
         if let key = new.uniqueKey { uniqueKeys[UniqueKey(kind: new.kind, key: key)] = id }
         deadlines[id] = new.timeToStart.map { now + $0 }
         queues[job.queue] = queues[job.queue] ?? Settings()
+        if holdBack(id, for: new.dependsOn) { return id }
         if now + (new.delay ?? 0) > now {
             schedule(id, at: now + (new.delay ?? 0))
         } else {
@@ -93,6 +99,8 @@ extension MemoryQueue {
             uniqueKeys[key] = id
         }
         entry.job.result = nil
+        // What it had is no longer told.
+        outbox = outbox.map { $0.id == id ? $0.withoutResult : $0 }
         entry.job.usage = nil
         entry.job.finishedAt = nil
         entry.job.failures = 0

@@ -14,6 +14,9 @@ struct MemoryQueue: Sendable {
         var createdAt: Double
         var uniqueKey: String?
         var limitKey: String?
+        /// Jobs that it still waits for, while it is blocked.
+        var waitsFor: Set<JobID> = []
+        var onDependencyFailure = DependencyFailurePolicy.fail
         var progress: JSONValue?
         var attempts: [AttemptRecord] = []
     }
@@ -88,6 +91,8 @@ struct MemoryQueue: Sendable {
     /// Each sorted, never empty.
     var ready: [Lane: [Place]] = [:]
     var scheduled: [JobID: Double] = [:]
+    /// Jobs that wait for the one that is the key.
+    var dependants: [JobID: Set<JobID>] = [:]
     var deadlines: [JobID: Double] = [:]
     var uniqueKeys: [UniqueKey: JobID] = [:]
     var deadLetters: [JobID: DeadLetter] = [:]
@@ -157,7 +162,7 @@ struct MemoryQueue: Sendable {
 
     /// Takes a job that waits out of the tables that it waits in.
     mutating func takeWaiting(_ id: JobID) -> Bool {
-        takeOutOfLine(id) || scheduled.removeValue(forKey: id) != nil
+        takeOutOfLine(id) || scheduled.removeValue(forKey: id) != nil || takeBlocked(id)
     }
 
     // MARK: The end of a job
@@ -180,6 +185,7 @@ struct MemoryQueue: Sendable {
         if state == .failed { deadLetters[id] = DeadLetter(entry.job, failedAt: now) }
         lastSequence += 1
         outbox.append(JobEvent(id: id, sequence: lastSequence, event: Self.event(entry.job, at: now)))
+        releaseDependants(of: id, at: now)
     }
 
     /// Members in the order in which PostgreSQL's jsonb keeps them: by length of the name.

@@ -36,6 +36,10 @@ struct SubmitOptions: ParsableArguments {
     var maxWorkerDeaths: Int?
     @Option(help: "Jobs with one key run at the same time only as far as its limit allows ('jobctl limit').")
     var limitKey: String?
+    @Option(help: "A job that must end first; may be given more than once.")
+    var after: [Int64] = []
+    @Option(help: "If one of these does not succeed: fail (the default), cancel, or run all the same.")
+    var onDependencyFailure: DependencyFailurePolicy?
     @Flag(help: "Wait for the answers.")
     var wait = false
     @Option(help: "Seconds that --wait waits at most (default: as long as it takes).")
@@ -75,7 +79,8 @@ struct SubmitOptions: ParsableArguments {
             return NewJob(
                 kind: kind, model: model, input: .object(members), queue: queue, priority: priority, delay: delay,
                 maximumAttempts: maxAttempts, retryPolicy: RetryPolicy(retry ?? .exponential, delay: retryDelay),
-                maximumWorkerDeaths: maxWorkerDeaths, limitKey: limitKey)
+                maximumWorkerDeaths: maxWorkerDeaths, limitKey: limitKey, dependsOn: after,
+                onDependencyFailure: onDependencyFailure)
         }
     }
 
@@ -122,6 +127,7 @@ struct SubmitOptions: ParsableArguments {
 }
 
 extension RetryPolicy.Kind: ExpressibleByArgument {}
+extension DependencyFailurePolicy: ExpressibleByArgument {}
 
 /// The value of an option that holds JSON.
 func parseOption(_ name: String, _ text: String) throws -> JSONValue {
