@@ -26,7 +26,7 @@ DROP TABLE millrace.outbox;
 CREATE VIEW millrace.outbox AS
 SELECT e.seq, e.job_id, (
     SELECT jsonb_build_object('id', j.id, 'kind', j.kind, 'state', e.state, 'attempt', e.attempt, 'finished_at', e.finished_at)
-           || CASE WHEN j.finished_at = e.finished_at AND j.result IS NOT NULL AND pg_column_size(j.result) <= 65536
+           || CASE WHEN j.finished_at = e.finished_at AND j.result IS NOT NULL AND octet_length(j.result::text) <= 65536
                    THEN jsonb_build_object('result', j.result) ELSE '{}' END
     FROM millrace.jobs j WHERE j.id = e.job_id) AS event
 FROM millrace.events e;

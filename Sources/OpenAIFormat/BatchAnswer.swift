@@ -86,7 +86,9 @@ package struct BatchAnswer: Sendable {
     }
 
     private static func usage(_ job: Job) -> JSONValue {
-        let (prompt, answer) = (job.usage?["prompt_tokens"]?.intValue ?? 0, job.usage?["completion_tokens"]?.intValue ?? 0)
+        let (prompt, answer) = (
+            job.usage?["prompt_tokens"]?.intValue ?? 0, job.usage?["completion_tokens"]?.intValue ?? 0
+        )
         return [
             "prompt_tokens": .integer(Int64(prompt)), "completion_tokens": .integer(Int64(answer)),
             "total_tokens": .integer(Int64(prompt + answer)),

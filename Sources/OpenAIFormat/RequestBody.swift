@@ -29,9 +29,10 @@ struct RequestBody {
         guard let list = messages.arrayValue, !list.isEmpty else {
             throw invalid("messages", "must be an array that is not empty")
         }
-        input["messages"] = .array(try list.enumerated().map { number, message throws(BatchLineError) in
-            try Self.message(message, number)
-        })
+        input["messages"] = .array(
+            try list.enumerated().map { number, message throws(BatchLineError) in
+                try Self.message(message, number)
+            })
         let (old, new) = (take("max_tokens"), take("max_completion_tokens"))
         input["max_tokens"] = new ?? old
         try copySampling()

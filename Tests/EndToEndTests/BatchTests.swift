@@ -36,11 +36,15 @@ import Testing
                     #"{"custom_id": "text", "method": "POST", "url": "/v1/completions", "body": {"model": "smollm2-135m-instruct", "prompt": "One, two,", "max_tokens": 3, "temperature": 0}}"#,
                     #"{"custom_id": "vector", "method": "POST", "url": "/v1/embeddings", "body": {"model": "smollm2-135m-instruct", "input": "A cat."}}"#,
                     // A schema that the worker refuses: one line fails, the others don't.
-                    Self.chat("bad", more: #", "response_format": {"type": "json_schema", "json_schema": {"schema": {"nosuch": 1}}}"#),
+                    Self.chat(
+                        "bad",
+                        more: #", "response_format": {"type": "json_schema", "json_schema": {"schema": {"nosuch": 1}}}"#
+                    ),
                 ]
             let input = try folder.write("in.jsonl", lines)
             let run = try await fleet.jobctl([
-                "batch", "submit", input, "--out", folder.path + "out.jsonl", "--errors", folder.path + "err.jsonl", "--json",
+                "batch", "submit", input, "--out", folder.path + "out.jsonl", "--errors", folder.path + "err.jsonl",
+                "--json",
             ])
             #expect(run.status == 2, "\(run.lines)")
             let batch = try #require(run.values.first?["batch"]?.intValue)
@@ -62,7 +66,8 @@ import Testing
             }
             // Again, from the database.
             let again = try await fleet.jobctl([
-                "batch", "fetch", "\(batch)", "--out", folder.path + "again.jsonl", "--errors", folder.path + "err2.jsonl",
+                "batch", "fetch", "\(batch)", "--out", folder.path + "again.jsonl", "--errors",
+                folder.path + "err2.jsonl",
             ])
             #expect(again.status == 2)
             func byID(_ values: [JSONValue]) -> [String: JSONValue] {
@@ -70,7 +75,8 @@ import Testing
             }
             #expect(byID(try folder.values("again.jsonl")) == byID(answers))
             try await eventually(within: 20, "the batch has ended") {
-                try await fleet.jobctl(["batch", "status", "\(batch)", "--json"]).values[0]["ended_at"]?.stringValue != nil
+                try await fleet.jobctl(["batch", "status", "\(batch)", "--json"]).values[0]["ended_at"]?.stringValue
+                    != nil
             }
             worker.signal(SIGTERM)
             #expect(await worker.wait() == 0)
@@ -85,14 +91,18 @@ import Testing
             let refused = try await fleet.jobctl(["batch", "submit", input])
             #expect(refused.status == 1)
             #expect(
-                refused.lines.filter { $0.contains("in.jsonl, line") }.map { $0.split(separator: "/").last.map(String.init) ?? "" } == [
-                    "in.jsonl, line 2: column 2: expected a string or }", "in.jsonl, line 3 (a): custom_id: is that of line 1, too",
+                refused.lines.filter { $0.contains("in.jsonl, line") }.map {
+                    $0.split(separator: "/").last.map(String.init) ?? ""
+                } == [
+                    "in.jsonl, line 2: column 2: expected a string or }",
+                    "in.jsonl, line 3 (a): custom_id: is that of line 1, too",
                     "in.jsonl, line 5: body.n: only 1 is supported",
                 ], "\(refused.lines)")
             #expect(refused.lines.last?.contains("3 of 4 lines are bad; nothing was queued") == true)
             #expect(try await fleet.jobctl(["list"]).lines == ["No jobs."])
             // A model that is not there: the database refuses, and nothing is left.
-            let unknown = try folder.write("unknown.jsonl", [Self.chat("a").replacing("smollm2-135m-instruct", with: "nosuch")])
+            let unknown = try folder.write(
+                "unknown.jsonl", [Self.chat("a").replacing("smollm2-135m-instruct", with: "nosuch")])
             let nothing = try await fleet.jobctl(["batch", "submit", unknown])
             #expect(nothing.status == 1 && nothing.lines.last?.contains("model: \"nosuch\" is not registered") == true)
             #expect(try await fleet.jobctl(["batch", "list"]).lines == ["No batches."])
@@ -109,7 +119,8 @@ import Testing
             let worker = try fleet.startWorker()
             let input = try folder.write("in.jsonl", (0..<40).map { Self.chat("n\($0)", tokens: $0 < 10 ? 2 : 400) })
             let waiting = try TestProcess(
-                "jobctl", ["batch", "submit", input, "--out", folder.path + "out.jsonl"], environment: fleet.environment)
+                "jobctl", ["batch", "submit", input, "--out", folder.path + "out.jsonl"], environment: fleet.environment
+            )
             try await eventually(within: 60, "some lines are written") {
                 (FileManager.default.contents(atPath: folder.path + "out.jsonl")?.count { $0 == 0x0A } ?? 0) >= 2
             }

@@ -28,9 +28,12 @@ import Testing
 
     @Test func otherEndpoints() throws {
         let text = try BatchLine(parsing: Self.line(#"{"model": "m", "prompt": "One,"}"#, url: "/v1/completions"))
-        #expect(text.kind == .generate && text.input == ["prompt": "One,", "raw": true, "max_tokens": 16, "temperature": 1.0])
+        #expect(
+            text.kind == .generate
+                && text.input == ["prompt": "One,", "raw": true, "max_tokens": 16, "temperature": 1.0])
         let vectors = try BatchLine(
-            parsing: Self.line(#"{"model": "m", "input": ["a", "b"], "encoding_format": "float"}"#, url: "/v1/embeddings"),
+            parsing: Self.line(
+                #"{"model": "m", "input": ["a", "b"], "encoding_format": "float"}"#, url: "/v1/embeddings"),
             model: "other")
         #expect(vectors.kind == .embed && vectors.model == "other" && vectors.input == ["input": ["a", "b"]])
     }
@@ -53,14 +56,18 @@ import Testing
 
     @Test(arguments: [
         (#"{"messages": []}"#, "body.model"), (#"{"model": "m"}"#, "body.messages"),
-        (#"{"model": "m", "messages": []}"#, "body.messages"), (#"{"model": "m", "messages": [1]}"#, "body.messages[0]"),
+        (#"{"model": "m", "messages": []}"#, "body.messages"),
+        (#"{"model": "m", "messages": [1]}"#, "body.messages[0]"),
         (#"{"model": "m", "messages": [{"content": "x"}]}"#, "body.messages[0].role"),
         (#"{"model": "", "messages": [{"role": "user", "content": "x"}]}"#, "body.model"),
         (#"{"model": "m", "messages": [{"role": "user", "content": "x"}], "n": 2}"#, "body.n"),
         (#"{"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": true}"#, "body.stream"),
         (#"{"model": "m", "messages": [{"role": "user", "content": "x"}], "logit_bias": {}}"#, "body.logit_bias"),
         (#"{"model": "m", "messages": [{"role": "user", "content": "x"}], "top_logprobs": 1}"#, "body.top_logprobs"),
-        (#"{"model": "m", "messages": [{"role": "user", "content": "x"}], "tool_choice": "required"}"#, "body.tool_choice"),
+        (
+            #"{"model": "m", "messages": [{"role": "user", "content": "x"}], "tool_choice": "required"}"#,
+            "body.tool_choice"
+        ),
     ])
     func refusesWhatCannotBeKept(body: String, field: String) {
         let error = #expect(throws: BatchLineError.self) { _ = try BatchLine(parsing: Self.line(body)) }
@@ -72,7 +79,8 @@ import Testing
         let seed = UInt64.random(in: 0 ... .max)
         print("batch lines: seed \(seed)")
         var random = Splitmix(state: seed)
-        let good = Self.line(#"{"model": "m", "messages": [{"role": "user", "content": "Ünï"}], "seed": 1e3, "stop": ["\u00e9"]}"#)
+        let good = Self.line(
+            #"{"model": "m", "messages": [{"role": "user", "content": "Ünï"}], "seed": 1e3, "stop": ["\u00e9"]}"#)
         var accepted = 0
         for _ in 0..<20_000 {
             var bytes = good

@@ -8,7 +8,9 @@ import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(3))) struct DependencyTests {
-    private static func job(after needs: [JobID], _ policy: DependencyFailurePolicy? = nil, delay: Double? = nil) -> NewJob {
+    private static func job(after needs: [JobID], _ policy: DependencyFailurePolicy? = nil, delay: Double? = nil)
+        -> NewJob
+    {
         NewJob(kind: .noop, input: [:], delay: delay, dependsOn: needs, onDependencyFailure: policy)
     }
 
@@ -30,7 +32,8 @@ import Testing
             #expect(try await store.complete(leases[1], .done) == .succeeded)
             #expect(try await store.claim(worker, 9).map(\.id) == [last[0]])
             // What has ended before is not waited for.
-            #expect(try await store.states(of: [try await store.enqueueOne(Self.job(after: first))]).values.first == .ready)
+            #expect(
+                try await store.states(of: [try await store.enqueueOne(Self.job(after: first))]).values.first == .ready)
             try await Self.check(store)
         }
     }
@@ -88,7 +91,8 @@ import Testing
             try await Self.check(store)
             // A cancelled job that is tried again waits for nothing.
             #expect(try await store.retry(cancelled) == .ready)
-            #expect(try await store.complete(try await store.claim(try await store.worker(), 9)[0], .done) == .succeeded)
+            #expect(
+                try await store.complete(try await store.claim(try await store.worker(), 9)[0], .done) == .succeeded)
             try await Self.check(store)
         }
     }
@@ -97,7 +101,7 @@ import Testing
         try await StoreUnderTest.with(kind) { world async throws in
             let store = world.store
             let id = try await store.enqueueOne()
-            for needs in [[id + 1], [id + 7], [-1], Array(repeating: id, count: 1001)] {
+            for needs in [[id + 1000], [-1], Array(repeating: id, count: 1001)] {
                 let error = await #expect(throws: StoreError.self) {
                     _ = try await store.enqueue([NewJob(kind: .noop, input: [:]), Self.job(after: needs)])
                 }
@@ -163,17 +167,20 @@ import Testing
             let connection = try await PostgresConnection.connect(database.configuration)
             let role = "client_" + database.name
             try await connection.script(
-                SQL(trusted: "CREATE ROLE \(role); GRANT millrace_client TO \(role); SET SESSION AUTHORIZATION \(role)"))
+                SQL(trusted: "CREATE ROLE \(role); GRANT millrace_client TO \(role); SET SESSION AUTHORIZATION \(role)")
+            )
             var message = ""
             do throws(PostgresError) {
                 _ = try await connection.query(
-                    "INSERT INTO millrace.jobs (kind, input, depends_on) VALUES ('noop', '{}', ARRAY[$1::bigint])", [foreign])
+                    "INSERT INTO millrace.jobs (kind, input, depends_on) VALUES ('noop', '{}', ARRAY[$1::bigint])",
+                    [foreign])
             } catch {
                 message = error.message
             }
             #expect(message == "depends_on: there is no job \(foreign) before this one")
             _ = try await connection.query(
-                "WITH own AS (INSERT INTO millrace.jobs (kind, input) VALUES ('noop', '{}') RETURNING id) SELECT id FROM own")
+                "WITH own AS (INSERT INTO millrace.jobs (kind, input) VALUES ('noop', '{}') RETURNING id) SELECT id FROM own"
+            )
             try await connection.script("RESET SESSION AUTHORIZATION")
             try await connection.script(SQL(trusted: "DROP OWNED BY \(role); DROP ROLE \(role)"))
             await connection.close()

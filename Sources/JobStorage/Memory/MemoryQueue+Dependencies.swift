@@ -54,7 +54,8 @@ extension MemoryQueue {
                 let need = entries[id]!.waitsFor.filter { entries[$0]!.job.state.isFinal }.min()!
                 let error: JSONValue = [
                     "code": "dependency_failed",
-                    "message": .string("job \(need), which this one depends on, is \(entries[need]!.job.state.rawValue)"),
+                    "message": .string(
+                        "job \(need), which this one depends on, is \(entries[need]!.job.state.rawValue)"),
                 ]
                 _ = takeBlocked(id)
                 end(id, entries[id]!.onDependencyFailure == .cancel ? .cancelled : .failed, error: error, at: now)

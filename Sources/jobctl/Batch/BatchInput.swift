@@ -39,7 +39,7 @@ struct BatchInput {
     /// Calls `take` with parts of the jobs of all lines but these.
     func jobs(except faulty: Set<Int>) throws -> () throws -> [NewJob]? {
         let handle = try open()
-        var reader = Reader(handle)
+        let reader = Reader(handle)
         return {
             var part: [NewJob] = []
             while part.count < 1000, let line = try reader.next() {

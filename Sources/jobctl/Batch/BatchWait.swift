@@ -30,7 +30,8 @@ struct BatchWait {
                 bar?.draw(ended, failed: failed)
             }
         } catch let error as ExitCode where error == .timedOut {
-            common.say("\(ended) of \(ids.count) jobs have ended and are written; 'jobctl batch fetch \(batch)' goes on.")
+            common.say(
+                "\(ended) of \(ids.count) jobs have ended and are written; 'jobctl batch fetch \(batch)' goes on.")
             if isPartial { return }
             throw error
         }

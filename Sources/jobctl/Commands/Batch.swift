@@ -61,7 +61,8 @@ struct BatchSubmit: AsyncParsableCommand {
         if !faults.isEmpty, !skipBadLines {
             for fault in faults.prefix(100) { common.show(fault.json, text: "\(file), \(fault.text)") }
             let more = faults.count > 100 ? " (the first 100 are shown)" : ""
-            throw CommandError("\(file): \(faults.count) of \(good + faults.count) lines are bad\(more); nothing was queued")
+            throw CommandError(
+                "\(file): \(faults.count) of \(good + faults.count) lines are bad\(more); nothing was queued")
         }
         guard good > 0 else { throw CommandError("\(file): holds no line that could be queued") }
         // Before anything is queued: a file that can't be written must not cost a run.
@@ -169,7 +170,9 @@ extension PostgresJobStore {
 extension BatchSummary {
     fileprivate var json: JSONValue {
         var states: [(String, JSONValue)] = []
-        for state in JobState.allCases { if let count = counts[state] { states.append((state.rawValue, .integer(Int64(count)))) } }
+        for state in JobState.allCases {
+            if let count = counts[state] { states.append((state.rawValue, .integer(Int64(count)))) }
+        }
         return [
             "batch": .integer(id), "name": .string(name), "created_at": .string(createdAt),
             "ended_at": endedAt.map { .string($0) } ?? .null, "total": .integer(Int64(total)),
@@ -179,6 +182,7 @@ extension BatchSummary {
 
     fileprivate var text: String {
         let states = JobState.allCases.compactMap { state in counts[state].map { "\($0) \(state.rawValue)" } }
-        return "batch \(id)\(name.isEmpty ? "" : " (\(name))"): \(ended) of \(total) jobs have ended: " + states.joined(separator: ", ")
+        return "batch \(id)\(name.isEmpty ? "" : " (\(name))"): \(ended) of \(total) jobs have ended: "
+            + states.joined(separator: ", ")
     }
 }
