@@ -94,7 +94,7 @@ import Testing
                 refused.lines.filter { $0.contains("in.jsonl, line") }.map {
                     $0.split(separator: "/").last.map(String.init) ?? ""
                 } == [
-                    "in.jsonl, line 2: column 2: expected a string or }",
+                    "in.jsonl, line 2: column 2: a member name in quotes is expected here",
                     "in.jsonl, line 3 (a): custom_id: is that of line 1, too",
                     "in.jsonl, line 5: body.n: only 1 is supported",
                 ], "\(refused.lines)")

@@ -60,6 +60,8 @@ struct BatchSubmit: AsyncParsableCommand {
         let (good, faults) = try input.check()
         if !faults.isEmpty, !skipBadLines {
             for fault in faults.prefix(100) { common.show(fault.json, text: "\(file), \(fault.text)") }
+            // Before the error, also where both go into one file.
+            fflush(nil)
             let more = faults.count > 100 ? " (the first 100 are shown)" : ""
             throw CommandError(
                 "\(file): \(faults.count) of \(good + faults.count) lines are bad\(more); nothing was queued")
