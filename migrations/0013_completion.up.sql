@@ -70,28 +70,34 @@ END
 $$;
 
 -- One transaction for many jobs. A stale attempt (its lease is gone or belongs to another one) changes nothing and is
--- missing in the answer. A lease is found by one look into its index for each attempt, whatever the planner believes to find.
+-- missing in the answer.
 CREATE OR REPLACE FUNCTION millrace.complete(ids bigint[], tokens bigint[], outcomes text[], results jsonb[], errors jsonb[],
                                              usages jsonb[], delays double precision[])
 RETURNS TABLE (job_id bigint, state text) LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+SET enable_nestloop = off SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     ended millrace.ended_attempt[];
 BEGIN
     WITH held AS MATERIALIZED (
         DELETE FROM millrace.leases l
-        USING unnest(ids, tokens, outcomes, results, errors, usages, delays) AS g(job_id, run_token, outcome, result, error, usage, delay)
-        WHERE l.job_id = g.job_id AND l.run_token = g.run_token
+        USING (
+            -- Of an attempt that is named twice the first outcome counts.
+            SELECT DISTINCT ON (u.job_id, u.run_token) u.*
+            FROM unnest(ids, tokens, outcomes, results, errors, usages, delays)
+                WITH ORDINALITY AS u(job_id, run_token, outcome, result, error, usage, delay, place)
+            ORDER BY u.job_id, u.run_token, u.place) AS g
+        -- By ids, and joined by a hash: where the planner takes leases for an empty table, it would compare all of them with all of these.
+        WHERE l.job_id = g.job_id AND l.run_token = g.run_token AND l.job_id = ANY (ids)
         RETURNING l.job_id, l.run_token, l.worker_id, l.claimed_at, l.cancel_requested, g.outcome, g.result, g.error, g.usage, g.delay
     )
     SELECT array_agg(ROW(h.job_id, h.run_token, h.worker_id, h.claimed_at, (j.job).attempt, h.outcome,
                CASE WHEN j.job IS NULL THEN h.outcome ELSE millrace.state_after(h.outcome, h.cancel_requested, h.delay, j.job) END,
                h.result, h.error, h.usage, h.delay)::millrace.ended_attempt)
     INTO ended
-    -- What follows a success or a cancellation does not depend on the job.
+    -- What follows a success or a cancellation does not depend on the job. LIMIT: so that the job is not read before that is known.
     FROM held h LEFT JOIN LATERAL (
-        SELECT j AS job FROM millrace.jobs j WHERE j.id = h.job_id AND h.outcome NOT IN ('succeeded', 'cancelled')) j ON true;
+        SELECT j AS job FROM millrace.jobs j WHERE j.id = h.job_id AND h.outcome NOT IN ('succeeded', 'cancelled') LIMIT 1) j ON true;
     IF ended IS NULL THEN RETURN; END IF;
     PERFORM millrace.settle(ended);
     RETURN QUERY SELECT e.job_id, e.state FROM unnest(ended) e;

@@ -191,7 +191,7 @@ RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog A
 DECLARE
     bad record;
 BEGIN
-    -- The usual row passes by comparing; only for others is the reason looked for.
+    -- The usual row passes by comparing; only for others is the reason looked for. OFFSET: else each row's queue is matched, not each queue.
     SELECT coalesce(millrace.bounds_error(i), millrace.job_error(i.kind, k.needs_model, i.model, m.name IS NOT NULL, i.input)) AS message, i.id INTO bad
     FROM inserted i LEFT JOIN millrace.kinds k ON k.kind = i.kind LEFT JOIN millrace.models m ON m.name = i.model
     WHERE millrace.job_error(i.kind, k.needs_model, i.model, m.name IS NOT NULL, i.input) IS NOT NULL
@@ -204,7 +204,7 @@ BEGIN
     ORDER BY i.id LIMIT 1;
     IF NOT FOUND THEN
         SELECT 'queue: must be 1 to 100 letters, digits, dots, dashes and underscores, the first a letter or digit' AS message, f.id INTO bad
-        FROM (SELECT i.queue, min(i.id) AS id FROM inserted i GROUP BY i.queue) AS f
+        FROM (SELECT i.queue, min(i.id) AS id FROM inserted i GROUP BY i.queue OFFSET 0) AS f
         WHERE f.queue !~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$' ORDER BY f.id LIMIT 1;
     END IF;
     IF FOUND THEN
@@ -396,6 +396,5 @@ $$;
 
 REVOKE ALL ON FUNCTION millrace.bounds_error(millrace.jobs), millrace.refuse(text, bigint, bigint), millrace.unblock(bigint[]), millrace.hold_back(bigint[]),
     millrace.release_dependants(bigint[]), millrace.settle_dependencies(integer), millrace.fsck_dependencies() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION millrace.unblock(bigint[]), millrace.release_dependants(bigint[]), millrace.settle_dependencies(integer)
-    TO millrace_worker, millrace_admin;
+GRANT EXECUTE ON FUNCTION millrace.unblock(bigint[]), millrace.release_dependants(bigint[]), millrace.settle_dependencies(integer) TO millrace_worker, millrace_admin;
 GRANT EXECUTE ON FUNCTION millrace.fsck_dependencies() TO millrace_admin;
