@@ -1,7 +1,7 @@
 DROP FUNCTION millrace.fsck(), millrace.fsck_limits();
 ALTER FUNCTION millrace.fsck_jobs() RENAME TO fsck;
 DROP FUNCTION millrace.remove_limit(text, text), millrace.set_limit(text, text, integer), millrace.use_free_slots(),
-    millrace.free_slots(bigint[]), millrace.let_in(text, text, bigint), millrace.within_limits(bigint[], integer, boolean), millrace.bounds(bigint[]);
+    millrace.is_governed(), millrace.admit(bigint[], integer, boolean), millrace.free_slots(bigint[]), millrace.let_in(text, text, bigint), millrace.within_limits(bigint[], integer, boolean), millrace.bounds(bigint[]);
 DROP INDEX millrace.ready_waiting;
 DROP INDEX millrace.ready_claim;
 DROP INDEX millrace.ready_suspects;

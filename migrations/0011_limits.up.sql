@@ -37,8 +37,8 @@ ALTER TABLE millrace.ready
 UPDATE millrace.ready r SET tenant = j.tenant FROM millrace.jobs j WHERE j.id = r.job_id AND j.tenant <> '';
 COMMENT ON COLUMN millrace.ready.tenant IS 'Copied from the job.';
 COMMENT ON COLUMN millrace.ready.limit_key IS 'Copied from the job.';
-COMMENT ON COLUMN millrace.ready.waits_scope IS 'Scope of the limit that it waits for; NULL when it may be claimed.';
-COMMENT ON COLUMN millrace.ready.waits_name IS 'Name of the limit that it waits for.';
+COMMENT ON COLUMN millrace.ready.waits_scope IS 'Scope of the limit that it waits for, with the unit when it is a rate; NULL when it may be claimed.';
+COMMENT ON COLUMN millrace.ready.waits_name IS 'Name of the limit or rate that it waits for.';
 DROP INDEX millrace.ready_claim;
 DROP INDEX millrace.ready_suspects;
 CREATE INDEX ready_claim ON millrace.ready (queue, kind, model, place, job_id) WHERE NOT suspect AND waits_scope IS NULL;
@@ -103,6 +103,19 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION millrace.within_limits IS 'Of ready jobs that the caller has locked, in this order, up to maximum that no limit keeps, which get their slots; tenants'' and keys'' jobs beyond their limit begin to wait for it. Without patience, limits that others hold at the moment count as reached.';
+
+-- What else may keep a job from running is added to these two. In plpgsql, since a function in SQL that has a subquery is planned at
+-- every call.
+CREATE FUNCTION millrace.is_governed()
+RETURNS boolean LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM millrace.limits);
+END
+$$;
+COMMENT ON FUNCTION millrace.is_governed IS 'There is something that may keep ready jobs from running.';
+CREATE FUNCTION millrace.admit(candidates bigint[], maximum integer, patient boolean)
+RETURNS bigint[] LANGUAGE sql SET search_path = pg_catalog AS $$ SELECT millrace.within_limits(candidates, maximum, patient) $$;
+COMMENT ON FUNCTION millrace.admit IS 'Of ready jobs that the caller has locked, in this order, up to maximum that nothing keeps from running.';
 
 CREATE FUNCTION millrace.bounds(ids bigint[])
 RETURNS TABLE (job_id bigint, scope text, name text, running integer) LANGUAGE sql STABLE AS $$
@@ -219,7 +232,7 @@ RETURNS TABLE (job_id bigint, fault text) LANGUAGE sql STABLE SET search_path = 
     WHERE (s.job_id IS NULL OR r.id IS NULL) AND (s.job_id IS NULL OR EXISTS (SELECT FROM millrace.leases l WHERE l.job_id = s.job_id))
     UNION ALL
     SELECT r.job_id, format('waits for %s %s, which has no limit', r.waits_scope, r.waits_name)
-    FROM millrace.ready r WHERE r.waits_scope IS NOT NULL AND NOT EXISTS (
+    FROM millrace.ready r WHERE r.waits_scope IN ('queue', 'tenant', 'key') AND NOT EXISTS (
         SELECT FROM millrace.limits l WHERE l.scope = r.waits_scope AND l.name = r.waits_name)
     UNION ALL
     SELECT r.job_id, 'its place in the line has another tenant or limit key than the job'
@@ -235,8 +248,8 @@ COMMENT ON FUNCTION millrace.fsck IS 'Contradictions between the tables of the q
 REVOKE ALL ON FUNCTION millrace.fsck(), millrace.fsck_limits() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION millrace.fsck(), millrace.fsck_limits() TO millrace_admin;
 
-REVOKE ALL ON FUNCTION millrace.within_limits(bigint[], integer, boolean), millrace.bounds(bigint[]), millrace.let_in(text, text, bigint),
+REVOKE ALL ON FUNCTION millrace.is_governed(), millrace.admit(bigint[], integer, boolean), millrace.within_limits(bigint[], integer, boolean), millrace.bounds(bigint[]), millrace.let_in(text, text, bigint),
     millrace.free_slots(bigint[]), millrace.use_free_slots(), millrace.set_limit(text, text, integer), millrace.remove_limit(text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION millrace.within_limits(bigint[], integer, boolean), millrace.bounds(bigint[]), millrace.let_in(text, text, bigint),
+GRANT EXECUTE ON FUNCTION millrace.is_governed(), millrace.admit(bigint[], integer, boolean), millrace.within_limits(bigint[], integer, boolean), millrace.bounds(bigint[]), millrace.let_in(text, text, bigint),
     millrace.free_slots(bigint[]), millrace.use_free_slots() TO millrace_worker, millrace_admin;
 GRANT EXECUTE ON FUNCTION millrace.set_limit(text, text, integer), millrace.remove_limit(text, text) TO millrace_admin;

@@ -5,6 +5,7 @@ DROP FUNCTION millrace.lanes(text[], text[], text[]);
 DROP INDEX millrace.ready_prefixes;
 ALTER TABLE millrace.ready DROP COLUMN prefix;
 ALTER TABLE millrace.queues DROP COLUMN affinity_window;
+ALTER TABLE millrace.workers DROP COLUMN at_hand;
 
 CREATE OR REPLACE FUNCTION millrace.put_in_line(ids bigint[])
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off SET jit = off AS $$
@@ -163,3 +164,4 @@ END
 $$;
 
 DROP FUNCTION millrace.prefix_chain(text, jsonb), millrace.chain_of(jsonb);
+DROP FUNCTION millrace.after_attempts(millrace.ended_attempt[]);

@@ -28,6 +28,9 @@ COMMENT ON COLUMN millrace.ready.prefix IS 'millrace.prefix_chain of the job.';
 CREATE INDEX ready_prefixes ON millrace.ready (queue, kind, model, prefix, place, job_id)
     WHERE prefix IS NOT NULL AND NOT suspect AND waits_scope IS NULL;
 
+ALTER TABLE millrace.workers ADD COLUMN at_hand text[] NOT NULL DEFAULT '{}';
+COMMENT ON COLUMN millrace.workers.at_hand IS 'Models that it said it has in memory, or was given jobs of, at its last claim.';
+
 CREATE OR REPLACE FUNCTION millrace.put_in_line(ids bigint[])
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off SET jit = off AS $$
 BEGIN
@@ -87,9 +90,18 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION millrace.after_attempts(ended millrace.ended_attempt[])
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    NULL;
+END
+$$;
+COMMENT ON FUNCTION millrace.after_attempts IS 'What follows from the end of attempts, however they ended, beside slots and the jobs'' states; called before both.';
+
 CREATE OR REPLACE FUNCTION millrace.settle(ended millrace.ended_attempt[])
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off SET enable_hashjoin = on SET jit = off AS $$
 BEGIN
+    PERFORM millrace.after_attempts(ended);
     IF EXISTS (SELECT FROM millrace.limits) THEN PERFORM millrace.free_slots(array_agg(e.job_id)) FROM unnest(ended) e; END IF;
     INSERT INTO millrace.attempts (job_id, attempt, run_token, worker_id, started_at, outcome, error)
     SELECT e.job_id, e.attempt, e.run_token, e.worker_id, e.claimed_at,
@@ -237,6 +249,7 @@ DECLARE
     wanted integer := maximum;
     picked bigint[];
     claimed bigint[] := '{}';
+    advertised text[];
 BEGIN
     -- The lock keeps rescue from taking this worker for one without leases while the claim is under way; beats pass it.
     PERFORM FROM millrace.workers w WHERE w.id = worker AND NOT w.lost FOR KEY SHARE;
@@ -245,8 +258,9 @@ BEGIN
     END IF;
     may_take_suspect := NOT EXISTS (SELECT FROM millrace.leases l WHERE l.worker_id = worker AND l.suspect);
 
-    -- Which models: those that are busy anyway, and beside them as many as there are places, the ones in memory first unless
-    -- an overdue job needs another.
+    -- Which models: those that are busy anyway, and beside them as many as there are places. An overdue job's goes first; then
+    -- one in memory, but not one that other live workers have too while there is one that nobody has. Workers that all went by
+    -- age alone would have the same models at the same time, and change them together.
     WITH head AS MATERIALIZED (
         SELECT l.model, r.place, r.prefix, CASE WHEN NOT r.suspect THEN r.place + l.affinity_window END AS bound
         FROM millrace.lanes(queues, kinds, models) l CROSS JOIN LATERAL (
@@ -258,8 +272,12 @@ BEGIN
              WHERE may_take_suspect AND r.queue = l.queue AND r.kind = l.kind AND r.model = l.model AND r.suspect AND r.waits_scope IS NULL
              ORDER BY r.place, r.job_id LIMIT 1)) AS r
     ), beside AS (
-        SELECT h.model FROM head h WHERE h.model <> '' AND h.model <> ALL (busy) GROUP BY h.model
-        ORDER BY min(h.place) > (SELECT min(bound) FROM head), h.model <> ALL (idle), min(h.place), h.model LIMIT places
+        SELECT h.model FROM (
+            SELECT h.model, min(h.place) AS place,
+                (SELECT count(*) FROM millrace.workers w WHERE NOT w.lost AND w.id <> worker AND h.model = ANY (w.at_hand)) AS elsewhere
+            FROM head h WHERE h.model <> '' AND h.model <> ALL (busy) GROUP BY h.model) AS h
+        ORDER BY h.place > (SELECT min(bound) FROM head), h.elsewhere > 0, h.model <> ALL (idle), h.elsewhere, h.place, h.model
+        LIMIT places
     ), allowed AS (
         SELECT busy || ARRAY(SELECT model FROM beside) AS models
     )
@@ -277,15 +295,20 @@ BEGIN
     -- Jobs that a limit keeps step aside, and those behind them get a look.
     FOR round IN 1..5 LOOP
         picked := millrace.pick(near, queues, kinds, chosen, wanted, busy || idle, horizon, latest, claimed, may_take_suspect AND round = 1);
-        IF NOT EXISTS (SELECT FROM millrace.limits) THEN
+        IF NOT millrace.is_governed() THEN
             claimed := picked;
             EXIT;
         END IF;
-        claimed := claimed || millrace.within_limits(picked, maximum - cardinality(claimed), round = 1);
+        claimed := claimed || millrace.admit(picked, maximum - cardinality(claimed), round = 1);
         EXIT WHEN cardinality(claimed) >= maximum OR cardinality(picked) < wanted;
         near := '{}';
         wanted := greatest(maximum, least(4 * wanted, 1000));
     END LOOP;
+    IF models <> '{}' THEN
+        -- Written when it has changed: a claim costs no version of the worker's row.
+        advertised := ARRAY(SELECT DISTINCT m FROM unnest(busy || idle || CASE WHEN claimed <> '{}' THEN chosen END) AS m ORDER BY m);
+        UPDATE millrace.workers w SET at_hand = advertised WHERE w.id = worker AND w.at_hand <> advertised;
+    END IF;
     IF claimed = '{}' THEN RETURN; END IF;
     RETURN QUERY
     WITH taken AS (
@@ -322,11 +345,11 @@ LANGUAGE sql SET search_path = pg_catalog AS $$
 $$;
 COMMENT ON FUNCTION millrace.claim(uuid, text[], text[], text[], integer) IS 'The claim of workers up to schema 10: all models at hand, no preference.';
 
-REVOKE ALL ON FUNCTION millrace.chain_of(jsonb), millrace.prefix_chain(text, jsonb), millrace.lanes(text[], text[], text[]),
+REVOKE ALL ON FUNCTION millrace.after_attempts(millrace.ended_attempt[]), millrace.chain_of(jsonb), millrace.prefix_chain(text, jsonb), millrace.lanes(text[], text[], text[]),
     millrace.pick(bigint[], text[], text[], text[], integer, text[], timestamptz, timestamptz, bigint[], boolean),
     millrace.near(text[], text[], text[], timestamptz, text[], text[], integer),
     millrace.claim(uuid, text[], text[], text[], integer, text[], text[], integer, text[], text[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION millrace.chain_of(jsonb), millrace.prefix_chain(text, jsonb), millrace.lanes(text[], text[], text[]),
+GRANT EXECUTE ON FUNCTION millrace.after_attempts(millrace.ended_attempt[]), millrace.chain_of(jsonb), millrace.prefix_chain(text, jsonb), millrace.lanes(text[], text[], text[]),
     millrace.pick(bigint[], text[], text[], text[], integer, text[], timestamptz, timestamptz, bigint[], boolean),
     millrace.near(text[], text[], text[], timestamptz, text[], text[], integer),
     millrace.claim(uuid, text[], text[], text[], integer, text[], text[], integer, text[], text[]) TO millrace_worker, millrace_admin;

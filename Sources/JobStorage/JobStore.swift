@@ -152,6 +152,12 @@ package protocol JobStore: Sendable {
     func removeLimit(_ scope: RunLimit.Scope, _ name: String) async throws(StoreError) -> Bool
     /// By scope and name.
     func limits() async throws(StoreError) -> [LimitSummary]
+    /// So many jobs or tokens of the queue or tenant, or with the key, may begin in a second. A new bucket is full.
+    func setRate(_ rate: JobRate) async throws(StoreError)
+    /// - Returns: false when there is none.
+    func removeRate(_ scope: RunLimit.Scope, _ name: String, _ unit: JobRate.Unit) async throws(StoreError) -> Bool
+    /// By scope, name and unit.
+    func rates() async throws(StoreError) -> [RateSummary]
     /// Puts failed jobs with ids above `after` in line again, up to `maximum`.
     func redrive(_ filter: DeadLetterFilter, after: JobID, maximum: Int) async throws(StoreError) -> Redrive
 

@@ -27,7 +27,7 @@ struct JobCtl: AsyncParsableCommand {
                 name: "Fleet",
                 subcommands: [
                     Model.self, Workers.self, Queues.self, ChangeQueue.self, Pause.self, Resume.self, Limit.self,
-                    Fsck.self, Doctor.self,
+                    Rate.self, Fsck.self, Doctor.self,
                 ]),
         ]
     )

@@ -54,6 +54,33 @@ import Testing
         }
     }
 
+    /// What no live worker has goes before what others have too, and what others have is the last to be loaded.
+    @Test(arguments: StoreKind.allCases)
+    func workersShareTheModelsOut(kind: StoreKind) async throws {
+        try await Self.with(kind) { world, first in
+            let store = world.store
+            for model in ["a", "b", "c", "a", "b", "c"] { _ = try await store.enqueueOne(Self.job(model, "x")) }
+            let second = try await store.worker()
+            #expect(try await Self.claim(store, first, 1, places: 1).map(\.model) == ["a"])
+            #expect(try await Self.claim(store, second, 1, places: 1).map(\.model) == ["b"])
+            // Its own model is nobody else's: it stays with it.
+            #expect(try await Self.claim(store, second, 1, idle: ["b"], places: 1).map(\.model) == ["b"])
+            _ = try await store.enqueueOne(Self.job("b", "x"))
+            // Both have b: the second one leaves it for what nobody has.
+            #expect(try await Self.claim(store, first, 9, busy: ["b"]).map(\.model) == ["b"])
+            _ = try await store.enqueueOne(Self.job("b", "x"))
+            #expect(try await Self.claim(store, second, 1, idle: ["b"], places: 1).map(\.model) == ["c"])
+            // Nobody has a; b is had by one more, c by one.
+            let third = try await store.worker()
+            #expect(try await Self.claim(store, third, 1, places: 1).map(\.model) == ["a"])
+            _ = try await store.enqueueOne(Self.job("a", "x"))
+            #expect(try await Self.claim(store, second, 9, busy: ["c"]).map(\.model) == ["c"])
+            #expect(try await store.beat(third, isDraining: false).isAlive)
+            let fourth = try await store.worker()
+            #expect(try await Self.claim(store, fourth, 1, places: 1).map(\.model) == ["b"])
+        }
+    }
+
     /// An overdue job takes the place of an idle model, and while there is none it stops later jobs.
     @Test(arguments: StoreKind.allCases)
     func noJobIsOvertakenByMoreThanTheWindow(kind: StoreKind) async throws {

@@ -47,6 +47,7 @@ struct StoreUnderTest: Sendable {
     private static let shift: SQL = """
         WITH step AS (SELECT make_interval(secs => $1::float8) AS length),
         workers AS (UPDATE millrace.workers SET beat_at = beat_at - length, started_at = started_at - length FROM step),
+        rates AS (UPDATE millrace.rates SET as_of = as_of - length FROM step),
         scheduled AS (UPDATE millrace.scheduled SET run_at = run_at - length FROM step),
         deadlines AS (UPDATE millrace.deadlines SET deadline = deadline - length FROM step),
         ready AS (UPDATE millrace.ready SET run_at = run_at - length, place = place - length FROM step)

@@ -101,6 +101,11 @@ final class ObservedStore: JobStore {
         try memory.removeLimit(scope, name)
     }
     func limits() throws(StoreError) -> [LimitSummary] { try memory.limits() }
+    func setRate(_ rate: JobRate) throws(StoreError) { try memory.setRate(rate) }
+    func removeRate(_ scope: RunLimit.Scope, _ name: String, _ unit: JobRate.Unit) throws(StoreError) -> Bool {
+        try memory.removeRate(scope, name, unit)
+    }
+    func rates() throws(StoreError) -> [RateSummary] { try memory.rates() }
     func redrive(_ filter: DeadLetterFilter, after: JobID, maximum: Int) throws(StoreError) -> Redrive {
         try memory.redrive(filter, after: after, maximum: maximum)
     }

@@ -146,6 +146,21 @@ package final class MemoryJobStore: JobStore {
         }
     }
 
+    package func setRate(_ rate: JobRate) throws(StoreError) {
+        guard rate.perSecond > 0, rate.perSecond <= 1e9 else { throw .refused("per_second: out of its range") }
+        guard (1...1e12).contains(rate.burst) else { throw .refused("burst: out of its range") }
+        guard (1...200).contains(rate.name.unicodeScalars.count) else { throw .refused("name: out of its range") }
+        try change { queue, now throws(StoreError) in queue.setRate(rate, at: now) }
+    }
+
+    package func removeRate(_ scope: RunLimit.Scope, _ name: String, _ unit: JobRate.Unit) throws(StoreError) -> Bool {
+        try change { queue, _ throws(StoreError) in queue.removeRate(scope, name, unit) }
+    }
+
+    package func rates() throws(StoreError) -> [RateSummary] {
+        try change { queue, now throws(StoreError) in queue.rateSummaries(at: now) }
+    }
+
     package func limits() throws(StoreError) -> [LimitSummary] {
         try change { queue, _ throws(StoreError) in
             queue.limits.map { LimitSummary(limit: $0, used: queue.used($0.scope, $0.name)) }

@@ -13,14 +13,14 @@ extension MemoryQueue {
     mutating func claim(_ request: ClaimRequest, at now: Double) throws(StoreError) -> [Lease] {
         guard let worker = workers[request.worker], !worker.isLost else { throw .workerLost }
         let holdsSuspect = leases.values.contains { $0.worker == request.worker && $0.isSuspect }
-        let line = candidates(request).filter { !$0.isSuspect || !holdsSuspect }
+        let line = candidates(request, at: now).filter { !$0.isSuspect || !holdsSuspect }
         let wishes = request.affinity ?? Affinity(busyModels: request.models, idleModels: [], places: 0)
         let atHand = Set(wishes.busyModels + wishes.idleModels + [""])
         func bound(_ candidate: Candidate) -> Double {
             candidate.isSuspect ? .infinity : candidate.place.time + queues[candidate.lane.queue]!.affinityWindow
         }
         let horizon = line.map(bound).min() ?? .infinity
-        let chosen = chosenModels(line, wishes, horizon: horizon)
+        let chosen = chosenModels(line, wishes, of: request.worker, horizon: horizon)
         let latest = line.filter { !chosen.contains($0.lane.model) }.map(bound).min() ?? .infinity
         let open = line.filter { chosen.contains($0.lane.model) && $0.place.time <= latest }
         let near = Set(near(open, wishes, atHand, horizon: horizon, request.maximum).map(\.place.id))
@@ -32,19 +32,23 @@ extension MemoryQueue {
         var hasSuspect = false
         for candidate in open.sorted(by: { (turn($0), $0.place) < (turn($1), $1.place) }) {
             if taken.count == request.maximum { break }
-            if candidate.isSuspect && hasSuspect || isKept(candidate.place.id) { continue }
+            if candidate.isSuspect && hasSuspect || isKept(candidate.place.id, at: now) { continue }
             hasSuspect = hasSuspect || candidate.isSuspect
             taken.append(take(candidate.place.id, request.worker, prefix: candidate.prefix, at: now))
+        }
+        if !request.models.isEmpty {
+            let begun = taken.isEmpty ? [] : chosen.subtracting([""])
+            workers[request.worker]!.atHand = begun.union(wishes.busyModels + wishes.idleModels)
         }
         return taken
     }
 
-    private func candidates(_ request: ClaimRequest) -> [Candidate] {
+    private func candidates(_ request: ClaimRequest, at now: Double) -> [Candidate] {
         ready.filter { lane, _ in
             request.queues.contains(lane.queue) && queues[lane.queue]?.isPaused == false
                 && request.kinds.contains(lane.kind) && (lane.model.isEmpty || request.models.contains(lane.model))
         }.flatMap { lane, line in
-            line.filter { !isKept($0.id) }.map { place in
+            line.filter { !isKept($0.id, at: now) }.map { place in
                 Candidate(
                     lane: lane, place: place, isSuspect: isSuspect(place.id),
                     prefix: PrefixChain.of(entries[place.id]!.job))
@@ -52,13 +56,19 @@ extension MemoryQueue {
         }.sorted { $0.place < $1.place }
     }
 
-    /// The busy models, and beside them as many as there are places: those in memory first, unless an overdue job needs
-    /// another.
-    private func chosenModels(_ line: [Candidate], _ wishes: Affinity, horizon: Double) -> Set<String> {
+    /// The busy models, and beside them as many as there are places: an overdue job's, then those in memory, but none that
+    /// other workers have too while there is one that nobody has.
+    private func chosenModels(
+        _ line: [Candidate], _ wishes: Affinity, of worker: WorkerID, horizon: Double
+    ) -> Set<String> {
         let heads = Dictionary(line.map { ($0.lane.model, $0.place) }, uniquingKeysWith: min)
             .filter { !$0.key.isEmpty && !wishes.busyModels.contains($0.key) }
-        func order(_ model: String, _ head: Place) -> (Int, Int, Place) {
-            (head.time > horizon ? 1 : 0, wishes.idleModels.contains(model) ? 0 : 1, head)
+        func order(_ model: String, _ head: Place) -> (Int, Int, Int, Int, Place) {
+            let elsewhere = workers.count { !$1.isLost && $0 != worker && $1.atHand.contains(model) }
+            return (
+                head.time > horizon ? 1 : 0, min(elsewhere, 1), wishes.idleModels.contains(model) ? 0 : 1, elsewhere,
+                head
+            )
         }
         let beside = heads.sorted { order($0.key, $0.value) < order($1.key, $1.value) }.prefix(wishes.places)
         return Set(wishes.busyModels + beside.map(\.key) + [""])
@@ -96,7 +106,7 @@ extension MemoryQueue {
         leases.keys.count { self.name(of: $0, scope) == name }
     }
 
-    private func name(of id: JobID, _ scope: RunLimit.Scope) -> String? {
+    func name(of id: JobID, _ scope: RunLimit.Scope) -> String? {
         let entry = entries[id]!
         return switch scope {
         case .queue: entry.job.queue
@@ -105,11 +115,11 @@ extension MemoryQueue {
         }
     }
 
-    /// A limit of the job's is reached.
-    private func isKept(_ id: JobID) -> Bool {
+    /// A limit of the job's is reached, or there is too little left of a rate.
+    private func isKept(_ id: JobID, at now: Double) -> Bool {
         limits.contains { limit in
             name(of: id, limit.scope) == limit.name && used(limit.scope, limit.name) >= limit.running
-        }
+        } || isBeyondRates(id, at: now)
     }
 }
 

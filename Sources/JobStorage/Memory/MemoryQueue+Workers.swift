@@ -34,7 +34,9 @@ extension MemoryQueue {
     mutating func take(_ id: JobID, _ worker: WorkerID, prefix: String?, at now: Double) -> Lease {
         takeOutOfLine(id)
         lastToken += 1
-        leases[id] = HeldLease(runToken: lastToken, worker: worker, claimedAt: now, isSuspect: isSuspect(id))
+        leases[id] = HeldLease(
+            runToken: lastToken, worker: worker, claimedAt: now, isSuspect: isSuspect(id),
+            reservations: reserve(id, at: now))
         var entry = entries[id]!
         entry.job.state = .running
         entry.job.attempt += 1
@@ -95,6 +97,7 @@ extension MemoryQueue {
     private mutating func settle(_ ended: Ended, at now: Double) -> JobState {
         let id = ended.id
         let lease = leases.removeValue(forKey: id)!
+        settle(lease.reservations, ended.ending, ended.outcome.usage, at: now)
         let job = entries[id]!.job
         let state = Transition.state(
             after: ended.ending, cancelRequested: lease.isCancelRequested, delay: ended.delay, job: job)

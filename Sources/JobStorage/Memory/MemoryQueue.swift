@@ -49,6 +49,7 @@ struct MemoryQueue: Sendable {
         let worker: WorkerID
         let claimedAt: Double
         let isSuspect: Bool
+        let reservations: [Reservation]
         var isCancelRequested = false
     }
 
@@ -58,6 +59,8 @@ struct MemoryQueue: Sendable {
         var beatAt: Double
         var isDraining = false
         var isLost = false
+        /// Models that it said it has in memory, or was given jobs of, at its last claim.
+        var atHand: Set<String> = []
     }
 
     struct DeadLetter: Sendable {
@@ -101,6 +104,7 @@ struct MemoryQueue: Sendable {
     /// Queues that have ever had a job.
     var queues: [String: Settings] = [:]
     var limits: [RunLimit] = []
+    var buckets: [Bucket] = []
     var models: [String: RegisteredModel] = [:]
     /// By number, ascending.
     var outbox: [JobEvent] = []

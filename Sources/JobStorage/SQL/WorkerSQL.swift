@@ -11,7 +11,8 @@ package enum WorkerSQL {
     static let report: SQL = "SELECT * FROM millrace.report_progress($1, $2, $3)"
     static let maintain: SQL = """
         SELECT millrace.rescue($1) AS rescued, millrace.promote($1) AS promoted, millrace.expire($1) AS expired,
-            millrace.settle_dependencies(1000), millrace.end_batches(100), millrace.use_free_slots()
+            millrace.settle_dependencies(1000), millrace.end_batches(100), millrace.use_free_slots(),
+            millrace.use_rates()
         """
 
     package static func pulse(_ row: PostgresRow) throws(PostgresError) -> Pulse {
