@@ -27,7 +27,7 @@ func program(_ name: String, path: String? = nil, exclude: [String] = [], _ depe
 let migrations = [
     "0001_tables", "0002_insert", "0003_worker", "0004_client", "0005_score_embed", "0006_quantize", "0007_adapters",
     "0008_quantize_names", "0009_attempts", "0010_fsck", "0011_limits", "0012_affinity",
-    "0013_completion", "0014_dependencies", "0015_batches", "0016_rates",
+    "0013_completion", "0014_dependencies", "0015_batches", "0016_rates", "0017_reuse",
 ]
 
 extension Target.Dependency {
@@ -149,7 +149,7 @@ let package = Package(
                 "LLMInference", "LLMConstraints", "LLMModels", "LLMTokenizers", "LLMKernels", "JSON",
                 "AllocationCounter",
             ], resources: [.copy("Goldens")]),
-        tests("JobModelTests", ["JobModel"]),
+        tests("JobModelTests", ["JobModel", "JSON"]),
         tests("OpenAIFormatTests", ["OpenAIFormat", "JobModel", "JSON"]),
         tests("ServerLinksTests", ["ServerLinks", "TestSupport", .logging]),
         tests("PostgresClientTests", ["PostgresClient", "TestSupport", .logging]),

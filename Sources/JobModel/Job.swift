@@ -67,13 +67,15 @@ package struct Job: Sendable, Equatable {
     package var createdAt: String
     package var startedAt: String?
     package var finishedAt: String?
+    /// The job that this one repeats, for a comparison.
+    package var replayOf: JobID?
 
     package init(
         id: JobID, kind: JobKind, model: String, queue: String, priority: Int, state: JobState, attempt: Int,
         maximumAttempts: Int, retryPolicy: RetryPolicy = RetryPolicy(), failures: Int = 0, workerDeaths: Int = 0,
         maximumWorkerDeaths: Int = 3, input: JSONValue, result: JSONValue? = nil, error: JSONValue? = nil,
         usage: JSONValue? = nil, tenant: String, metadata: JSONValue, createdAt: String, startedAt: String? = nil,
-        finishedAt: String? = nil
+        finishedAt: String? = nil, replayOf: JobID? = nil
     ) {
         self.id = id
         self.kind = kind
@@ -96,6 +98,7 @@ package struct Job: Sendable, Equatable {
         self.createdAt = createdAt
         self.startedAt = startedAt
         self.finishedAt = finishedAt
+        self.replayOf = replayOf
     }
 }
 
@@ -129,6 +132,8 @@ package struct NewJob: Sendable {
     package var onDependencyFailure: DependencyFailurePolicy?
     /// An open batch that it belongs to.
     package var batch: Int64?
+    /// False: computed whatever equal jobs there are.
+    package var cache: Bool?
     package var metadata: JSONValue?
 
     package init(
@@ -136,7 +141,8 @@ package struct NewJob: Sendable {
         delay: Double? = nil, maximumAttempts: Int? = nil, retryPolicy: RetryPolicy? = nil,
         maximumWorkerDeaths: Int? = nil, timeToStart: Double? = nil, uniqueKey: String? = nil,
         tenant: String? = nil, limitKey: String? = nil, dependsOn: [JobID] = [],
-        onDependencyFailure: DependencyFailurePolicy? = nil, batch: Int64? = nil, metadata: JSONValue? = nil
+        onDependencyFailure: DependencyFailurePolicy? = nil, batch: Int64? = nil, cache: Bool? = nil,
+        metadata: JSONValue? = nil
     ) {
         self.kind = kind
         self.model = model
@@ -154,6 +160,7 @@ package struct NewJob: Sendable {
         self.dependsOn = dependsOn
         self.onDependencyFailure = onDependencyFailure
         self.batch = batch
+        self.cache = cache
         self.metadata = metadata
     }
 }

@@ -118,12 +118,15 @@ package protocol JobStore: Sendable {
     /// - Returns: the job's state afterwards; `running` means that the worker is told.
     func cancel(_ id: JobID) async throws(StoreError) -> JobState
     func retry(_ id: JobID) async throws(StoreError) -> JobState
+    /// Inserts a succeeded job once more, to compare the results.
+    func replay(_ id: JobID) async throws(StoreError) -> JobID
 
     // MARK: Workers
     func register(_ worker: WorkerRegistration) async throws(StoreError)
     func beat(_ worker: WorkerID, isDraining: Bool) async throws(StoreError) -> Pulse
     func unregister(_ worker: WorkerID) async throws(StoreError)
-    /// Most urgent first; each with a run token larger than all before.
+    /// Most urgent first; each with a run token larger than all before. Jobs whose result is known from an equal one end at
+    /// once, and those whose equal runs follow it: neither is among them.
     func claim(_ request: ClaimRequest) async throws(StoreError) -> [Lease]
     /// Ends attempts, all in one transaction. A stale one changes nothing.
     /// - Returns: the jobs whose lease was still held, with their state afterwards.

@@ -12,7 +12,7 @@ struct JobCtl: AsyncParsableCommand {
             Servers are found by DATABASE_URL and REDIS_URL, or are those that 'jobctl up' started in MILLRACE_HOME \
             (default .millrace in the working folder).
 
-            Exit codes: 0 done; 1 an error; 2 a job that was waited for did not succeed; 64 wrong usage; 69 a server \
+            Exit codes: 0 done; 1 an error; 2 a job that was waited for did not succeed; 3 and 4 see replay; 64 wrong usage; 69 a server \
             can't be reached; 75 the time given for a wait is over; 77 a server refuses the user or the password.
             """,
         groupedSubcommands: [
@@ -21,7 +21,7 @@ struct JobCtl: AsyncParsableCommand {
                 name: "Jobs",
                 subcommands: [
                     Submit.self, Batch.self, Status.self, Wait.self, List.self, Watch.self, Cancel.self, Retry.self,
-                    Dead.self, RedriveJobs.self,
+                    Replay.self, Dead.self, RedriveJobs.self,
                 ]),
             CommandGroup(
                 name: "Fleet",

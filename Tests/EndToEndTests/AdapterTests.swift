@@ -13,14 +13,14 @@ import Testing
         let rows = (0..<prompts).flatMap { number in
             [Fleet.model, "tuned", "other"].map { model in
                 """
-                ('generate', '\(model)', '{"prompt": "Number \(number) is", "raw": true, "max_tokens": 24, "seed": 3}')
+                ('generate', '\(model)', '{"prompt": "Number \(number) is", "raw": true, "max_tokens": 24, "seed": 3}', false)
                 """
             }
         }
         let ids = try await fleet.pool.query(
             SQL(
                 trusted:
-                    "INSERT INTO millrace.jobs (kind, model, input) VALUES \(rows.joined(separator: ", ")) RETURNING id"
+                    "INSERT INTO millrace.jobs (kind, model, input, cache) VALUES \(rows.joined(separator: ", ")) RETURNING id"
             )
         ).map { try $0.get("id", as: JobID.self) }
         return ids.min()!...ids.max()!

@@ -86,12 +86,12 @@ import Testing
             let number = place % Self.variety
             return """
                 ('generate', '\(Self.model)', '{"prompt": "Number \(number) is", "raw": true, "max_tokens": 40, \
-                "temperature": \(number % 2 == 0 ? "0" : "0.8"), "seed": \(number)}', 1000, '{"number": \(number)}')
+                "temperature": \(number % 2 == 0 ? "0" : "0.8"), "seed": \(number)}', 1000, '{"number": \(number)}', false)
                 """
         }
         _ = try await stack.pool.query(
             SQL(
-                trusted: "INSERT INTO millrace.jobs (kind, model, input, max_worker_deaths, metadata) VALUES "
+                trusted: "INSERT INTO millrace.jobs (kind, model, input, max_worker_deaths, metadata, cache) VALUES "
                     + rows.joined(separator: ", ")))
     }
 

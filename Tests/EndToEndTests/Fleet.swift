@@ -65,17 +65,18 @@ final class Fleet: Sendable {
 
     // MARK: Jobs
 
-    /// One INSERT of that many rows, as any client would write it. The same numbers give the same jobs.
+    /// One INSERT of that many rows, as any client would write it. The same numbers give the same jobs; each is computed.
     func insert(_ count: Int, tokens: Int) async throws -> ClosedRange<JobID> {
         let rows = (1...count).map { number in
             """
             ('generate', '\(Self.model)', '{"prompt": "Number \(number) is", "raw": true, "max_tokens": \(tokens), \
-            "temperature": \(number % 2 == 0 ? "0" : "0.8"), "seed": \(number)}')
+            "temperature": \(number % 2 == 0 ? "0" : "0.8"), "seed": \(number)}', false)
             """
         }
         let statement = SQL(
             trusted:
-                "INSERT INTO millrace.jobs (kind, model, input) VALUES \(rows.joined(separator: ", ")) RETURNING id")
+                "INSERT INTO millrace.jobs (kind, model, input, cache) VALUES \(rows.joined(separator: ", ")) RETURNING id"
+        )
         let ids = try await pool.query(statement).map { try $0.get("id", as: JobID.self) }
         return ids.min()!...ids.max()!
     }

@@ -10,15 +10,15 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(10))) struct ScoreAndEmbedTests {
     /// 4 choices, two texts, a chat; two embeddings; two that can't be done.
     private static let jobs = """
-        INSERT INTO millrace.jobs (kind, model, input) VALUES
-            ('score', 'smollm2-135m-instruct', '{"prompt": "The capital of France is", "continuations": [" Paris", " Rome", " banana", " Paris, a city"]}'),
+        INSERT INTO millrace.jobs (kind, model, input, cache) SELECT kind, model, input, false FROM (VALUES
+            ('score', 'smollm2-135m-instruct', jsonb '{"prompt": "The capital of France is", "continuations": [" Paris", " Rome", " banana", " Paris, a city"]}'),
             ('score', 'smollm2-135m-instruct', '{"messages": [{"role": "user", "content": "Is water wet? Yes or no?"}], "continuations": ["Yes", "No"], "logprobs": 2}'),
             ('score', 'smollm2-135m-instruct', jsonb_build_object('text', $1::text, 'window', 64)),
             ('score', 'smollm2-135m-instruct', jsonb_build_object('text', $1::text, 'window', 64, 'stride', 16)),
             ('embed', 'smollm2-135m-instruct', '{"input": ["A cat sat on the mat.", "A dog lay on the rug.", "Stock prices fell."]}'),
             ('embed', 'smollm2-135m-instruct', '{"input": "A cat sat on the mat.", "pooling": "last", "normalize": false}'),
             ('score', 'smollm2-135m-instruct', '{"text": "x", "window": 9000}'),
-            ('embed', 'smollm2-135m-instruct', jsonb_build_object('input', jsonb_build_array('a', repeat('word ', 9000))))
+            ('embed', 'smollm2-135m-instruct', jsonb_build_object('input', jsonb_build_array('a', repeat('word ', 9000))))) AS job (kind, model, input)
         RETURNING id
         """
 

@@ -73,6 +73,29 @@ import Testing
         #expect(file.count == 64 && digests[1] == file + "+int8-cache")
     }
 
+    @Test func usageTellsWhatWasComputedWith() async throws {
+        let level = try CPUFeatureLevel.active().rawValue
+        try await withHandler { handler in
+            let jobs: [(JobKind, JSONValue, JSONValue?)] = [
+                (.generate, ["prompt": "One,", "raw": true, "max_tokens": 2, "seed": -7], -7),
+                (.generate, ["prompt": "One,", "raw": true, "max_tokens": 2], 0),
+                (.score, ["prompt": "One,", "continuations": [" two"]], nil), (.embed, ["input": "One"], nil),
+            ]
+            for (kind, input, seed) in jobs {
+                guard case .succeeded(let result, let usage) = await run(handler, kind, input) else {
+                    Issue.record("\(kind) did not succeed")
+                    continue
+                }
+                let provenance = try #require(usage?["provenance"])
+                #expect(provenance["model"] == result["model_digest"] && provenance["adapter"] == nil)
+                #expect(provenance["cpu"]?.stringValue == level && provenance["threads"] == 2)
+                #expect(provenance["seed"] == seed)
+                #expect(provenance["build"]?.stringValue?.wholeMatch(of: /[0-9a-f]{12}/) != nil)
+                #expect(result["provenance"] == nil)
+            }
+        }
+    }
+
     /// Jobs name adapters like models. They share the base's engine, whatever else it does; one that is registered anew is
     /// used by the next job.
     @Test func adaptersAreNamedLikeModels() async throws {

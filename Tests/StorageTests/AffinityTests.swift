@@ -13,7 +13,7 @@ import Testing
     }
 
     private static func job(_ model: String, _ text: String, priority: Int? = nil) -> NewJob {
-        NewJob(kind: .generate, model: model, input: ["prompt": .string(text)], priority: priority)
+        NewJob(kind: .generate, model: model, input: ["prompt": .string(text)], priority: priority, cache: false)
     }
 
     private static func with(

@@ -50,6 +50,7 @@ struct StoreUnderTest: Sendable {
         rates AS (UPDATE millrace.rates SET as_of = as_of - length FROM step),
         scheduled AS (UPDATE millrace.scheduled SET run_at = run_at - length FROM step),
         deadlines AS (UPDATE millrace.deadlines SET deadline = deadline - length FROM step),
+        answers AS (UPDATE millrace.answers SET kept_until = kept_until - length FROM step),
         ready AS (UPDATE millrace.ready SET run_at = run_at - length, place = place - length FROM step)
         UPDATE millrace.jobs SET run_at = run_at - length, created_at = created_at - length FROM step
         """

@@ -77,6 +77,7 @@ final class ObservedStore: JobStore {
     func attempts(of id: JobID) throws(StoreError) -> [AttemptRecord] { try memory.attempts(of: id) }
     func cancel(_ id: JobID) throws(StoreError) -> JobState { try memory.cancel(id) }
     func retry(_ id: JobID) throws(StoreError) -> JobState { try memory.retry(id) }
+    func replay(_ id: JobID) throws(StoreError) -> JobID { try memory.replay(id) }
     func beat(_ worker: WorkerID, isDraining: Bool) throws(StoreError) -> Pulse {
         try memory.beat(worker, isDraining: isDraining)
     }

@@ -25,7 +25,8 @@ struct EmbedJob: ModelJob {
             usage = usage + output.usage
         }
         return .succeeded(
-            result: ["embeddings": .array(vectors), "model_digest": .string(model.digest)], usage: usage.json)
+            result: ["embeddings": .array(vectors), "model_digest": .string(model.digest)],
+            usage: usage.json(model.provenance.json()))
     }
 
     private func requests(_ model: ResidentModel, _ calls: EngineCalls) throws(InputError) -> [EmbeddingRequest] {

@@ -23,7 +23,7 @@ struct GenerateJob: ModelJob {
             id: calls.nextRequest(), prompt: prompt, parameters: input.parameters, resumeTokens: draft.resumeTokens,
             constraint: constraint, adapter: model.adapter, priority: -lease.priority)
         switch await calls.end(of: request, on: model, onToken: draft.append) {
-        case .finished(_, let output): return draft.outcome(output)
+        case .finished(_, let output): return draft.outcome(output, seed: input.parameters.seed)
         case .failed(_, let error): return error.outcome(field: "input.prompt", lengthField: "input.max_tokens")
         case .token, .scored, .embedded: preconditionFailure("a generation ends with its output")
         }

@@ -45,8 +45,8 @@ final class GenerationDraft: Sendable {
         if let report { progress.report(report) }
     }
 
-    func outcome(_ output: GenerationOutput) -> Outcome {
-        let usage = output.usage.json
+    func outcome(_ output: GenerationOutput, seed: UInt64) -> Outcome {
+        let usage = output.usage.json(model.provenance.json(seed: seed))
         if output.finishReason == .cancelled {
             // What there is may be gone on with.
             progress.report(state.withLock { snapshot($0) })

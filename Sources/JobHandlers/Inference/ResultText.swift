@@ -41,11 +41,11 @@ extension String {
 }
 
 extension TokenUsage {
-    var json: JSONValue {
+    func json(_ provenance: JSONValue) -> JSONValue {
         [
             "prompt_tokens": .integer(Int64(promptTokens)), "completion_tokens": .integer(Int64(completionTokens)),
             "total_tokens": .integer(Int64(promptTokens + completionTokens)),
-            "cached_tokens": .integer(Int64(cachedTokens)),
+            "cached_tokens": .integer(Int64(cachedTokens)), "provenance": provenance,
         ]
     }
 }

@@ -9,7 +9,12 @@ import LLMTokenizers
 package struct ResidentModel: Sendable {
     package let name: String
     /// Of the model's file, of the adapter's, and of what else decides about bytes, joined by "+".
-    package var digest: String { fileDigest + (adapter.map { "+" + $0.digest } ?? "") + digestSuffix }
+    package var digest: String { fileDigest + (adapter.map { "+" + $0.digest } ?? "") + limits.digestSuffix }
+    package var provenance: Provenance {
+        Provenance(
+            model: fileDigest, adapter: adapter?.digest,
+            cache: limits.cachePrecision == .float16 ? nil : limits.cachePrecision, threads: limits.threads)
+    }
     package let configuration: ModelConfiguration
     package let tokenizer: Tokenizer
     /// Nil for a model without one.
@@ -20,18 +25,18 @@ package struct ResidentModel: Sendable {
     /// What adapters are checked against.
     let source: any ModelSource
     let fileDigest: String
-    private let digestSuffix: String
+    private let limits: ServingLimits
     package private(set) var adapter: LoRAAdapter?
 
-    /// - Parameter digestSuffix: what else decides about bytes.
+    /// - Parameter limits: those of its engine.
     init(
-        name: String, source: any ModelSource, digest: String, digestSuffix: String, tokenizer: Tokenizer,
+        name: String, source: any ModelSource, digest: String, limits: ServingLimits, tokenizer: Tokenizer,
         chatTemplate: ChatTemplate?, engine: EngineThread
     ) {
         self.name = name
         self.source = source
         fileDigest = digest
-        self.digestSuffix = digestSuffix
+        self.limits = limits
         configuration = source.configuration
         self.tokenizer = tokenizer
         self.chatTemplate = chatTemplate

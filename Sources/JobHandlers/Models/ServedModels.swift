@@ -140,7 +140,7 @@ package actor ServedModels {
         let seconds = Date().timeIntervalSince(start)
         logger.info("model \(registered.name) loaded in \(String(format: "%.1f", seconds)) s")
         return ResidentModel(
-            name: registered.name, source: source, digest: loaded.digest, digestSuffix: limits.digestSuffix,
+            name: registered.name, source: source, digest: loaded.digest, limits: limits,
             tokenizer: loaded.tokenizer, chatTemplate: template, engine: engine)
     }
 }

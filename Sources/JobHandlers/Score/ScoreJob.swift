@@ -53,7 +53,8 @@ struct ScoreJob: ModelJob {
         for case .scored(_, let score) in ends { scores.append(score) }
         var members = result(scores)
         members["model_digest"] = .string(model.digest)
-        return .succeeded(result: .object(members), usage: scores.reduce(.none) { $0 + $1.usage }.json)
+        let usage = scores.reduce(.none) { $0 + $1.usage }
+        return .succeeded(result: .object(members), usage: usage.json(model.provenance.json()))
     }
 
     // MARK: Continuations

@@ -64,6 +64,10 @@ package final class MemoryJobStore: JobStore {
         try change { queue, now throws(StoreError) in try queue.retry(id, at: now) }
     }
 
+    package func replay(_ id: JobID) throws(StoreError) -> JobID {
+        try change { queue, now throws(StoreError) in try queue.replay(id, at: now) }
+    }
+
     // MARK: Workers
 
     package func register(_ worker: WorkerRegistration) throws(StoreError) {
@@ -80,7 +84,7 @@ package final class MemoryJobStore: JobStore {
 
     package func claim(_ request: ClaimRequest) throws(StoreError) -> [Lease] {
         guard request.maximum > 0 else { return [] }
-        return try change { queue, now throws(StoreError) in try queue.claim(request, at: now) }
+        return try change { queue, now throws(StoreError) in try queue.claimUnshared(request, at: now) }
     }
 
     package func complete(_ completions: [Completion]) throws(StoreError) -> [JobID: JobState] {
@@ -101,6 +105,7 @@ package final class MemoryJobStore: JobStore {
                 rescued: queue.rescue(maximum: maximum, at: now), promoted: queue.promote(maximum: maximum, at: now),
                 expired: queue.expire(maximum: maximum, at: now))
             queue.settleDependencies(at: now)
+            queue.tendFlights(at: now)
             return done
         }
     }

@@ -56,7 +56,8 @@ extension MemoryQueue {
             tenant: new.tenant ?? "", metadata: new.metadata ?? [:], createdAt: Self.timestamp(now))
         entries[id] = Entry(
             job: job, runAt: now + (new.delay ?? 0), createdAt: now, uniqueKey: new.uniqueKey,
-            limitKey: new.limitKey, onDependencyFailure: new.onDependencyFailure ?? .fail)
+            limitKey: new.limitKey, isReusable: new.cache ?? true,
+            onDependencyFailure: new.onDependencyFailure ?? .fail)
         if let key = new.uniqueKey { uniqueKeys[UniqueKey(kind: new.kind, key: key)] = id }
         deadlines[id] = new.timeToStart.map { now + $0 }
         queues[job.queue] = queues[job.queue] ?? Settings()
@@ -89,6 +90,26 @@ extension MemoryQueue {
         }
         guard beginAnew(id, at: now) else { throw Self.keyIsTaken }
         return .ready
+    }
+
+    mutating func replay(_ id: JobID, at now: Double) throws(StoreError) -> JobID {
+        let first = try entry(id)
+        guard first.job.state == .succeeded else {
+            throw .wrongState("id: job \(id) is \(first.job.state.rawValue); only a result can be compared")
+        }
+        let job = first.job
+        let again = insert(
+            NewJob(
+                kind: job.kind, model: job.model, input: job.input, queue: job.queue, priority: job.priority,
+                maximumAttempts: job.maximumAttempts, retryPolicy: job.retryPolicy,
+                maximumWorkerDeaths: job.maximumWorkerDeaths, tenant: job.tenant, limitKey: first.limitKey,
+                metadata: job.metadata), at: now)
+        // Templates may print the date.
+        entries[again]!.createdAt = first.createdAt
+        entries[again]!.job.createdAt = job.createdAt
+        entries[again]!.job.replayOf = id
+        entries[again]!.isReusable = false
+        return again
     }
 
     /// - Returns: false when another job has its key meanwhile.

@@ -17,6 +17,7 @@ struct MemoryQueue: Sendable {
         /// Jobs that it still waits for, while it is blocked.
         var waitsFor: Set<JobID> = []
         var onDependencyFailure = DependencyFailurePolicy.fail
+        var isReusable = true
         var progress: JSONValue?
         var attempts: [AttemptRecord] = []
     }
@@ -106,6 +107,11 @@ struct MemoryQueue: Sendable {
     var limits: [RunLimit] = []
     var buckets: [Bucket] = []
     var models: [String: RegisteredModel] = [:]
+    /// Who is computed.
+    var flights: [ReuseKey: JobID] = [:]
+    /// Whom the others wait for.
+    var followers: [JobID: ReuseKey] = [:]
+    var answers: [ReuseKey: Answer] = [:]
     /// By number, ascending.
     var outbox: [JobEvent] = []
     /// Events that a publisher has in hand.
@@ -190,6 +196,7 @@ struct MemoryQueue: Sendable {
         lastSequence += 1
         outbox.append(JobEvent(id: id, sequence: lastSequence, event: Self.event(entry.job, at: now)))
         releaseDependants(of: id, at: now)
+        landFlight(of: id, at: now)
     }
 
     /// Members in the order in which PostgreSQL's jsonb keeps them: by length of the name.

@@ -6,6 +6,8 @@ import PostgresClient
 enum ClaimSQL {
     static let claim: SQL = "SELECT * FROM millrace.claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
+    static let joinFlights: SQL = "SELECT millrace.join_flights($1, $2) AS job_id"
+
     static func binds(_ request: ClaimRequest) -> [(any PostgresBindable)?] {
         let hot = request.affinity?.hotPrefixes ?? []
         return [

@@ -9,17 +9,20 @@ enum EnqueueSQL {
     static let enqueue: SQL = """
         INSERT INTO millrace.jobs
             (kind, model, input, queue, priority, run_at, max_attempts, deadline, unique_key, tenant, metadata,
-             retry_policy, retry_delay, max_worker_deaths, limit_key, depends_on, on_dependency_failure, batch)
+             retry_policy, retry_delay, max_worker_deaths, limit_key, depends_on, on_dependency_failure, batch,
+             cache)
         SELECT kind, model, input, coalesce(queue, 'default'), coalesce(priority, 0),
             now() + make_interval(secs => coalesce(delay, 0)), coalesce(max_attempts, 5),
             now() + make_interval(secs => time_to_start), unique_key, coalesce(tenant, ''), coalesce(metadata, '{}'),
             coalesce(retry_policy, 'exponential'), retry_delay, coalesce(max_worker_deaths, 3),
-            limit_key, depends_on::bigint[], coalesce(on_dependency_failure, 'fail'), batch
+            limit_key, depends_on::bigint[], coalesce(on_dependency_failure, 'fail'), batch, coalesce(cache, true)
         FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::text[], $5::smallint[], $6::float8[], $7::smallint[],
             $8::float8[], $9::text[], $10::text[], $11::jsonb[], $12::text[], $13::real[], $14::smallint[],
-            $15::text[], $16::text[], $17::text[], $18::bigint[]) WITH ORDINALITY
+            $15::text[], $16::text[], $17::text[], $18::bigint[],
+            $19::boolean[]) WITH ORDINALITY
             AS job (kind, model, input, queue, priority, delay, max_attempts, time_to_start, unique_key, tenant, metadata,
-                retry_policy, retry_delay, max_worker_deaths, limit_key, depends_on, on_dependency_failure, batch, place)
+                retry_policy, retry_delay, max_worker_deaths, limit_key, depends_on, on_dependency_failure, batch,
+                cache, place)
         ORDER BY place
         RETURNING id
         """
@@ -32,7 +35,7 @@ enum EnqueueSQL {
             jobs.map(\.retryPolicy?.kind.rawValue), jobs.map(\.retryPolicy?.delay),
             jobs.map { small($0.maximumWorkerDeaths) }, jobs.map(\.limitKey),
             jobs.map { $0.dependsOn.isEmpty ? nil : list($0.dependsOn) }, jobs.map(\.onDependencyFailure?.rawValue),
-            jobs.map(\.batch),
+            jobs.map(\.batch), jobs.map(\.cache),
         ]
     }
 

@@ -59,6 +59,6 @@ enum JobSQL {
             input: try row.get("input"), result: try row.optional("result"), error: try row.optional("error"),
             usage: try row.optional("usage"), tenant: try row.get("tenant"), metadata: try row.get("metadata"),
             createdAt: try row.get("created_at"), startedAt: try row.optional("started_at"),
-            finishedAt: try row.optional("finished_at"))
+            finishedAt: try row.optional("finished_at"), replayOf: try row.optional("replay_of"))
     }
 }

@@ -12,7 +12,7 @@ package enum WorkerSQL {
     static let maintain: SQL = """
         SELECT millrace.rescue($1) AS rescued, millrace.promote($1) AS promoted, millrace.expire($1) AS expired,
             millrace.settle_dependencies(1000), millrace.end_batches(100), millrace.use_free_slots(),
-            millrace.use_rates()
+            millrace.use_rates(), millrace.tend_flights($1)
         """
 
     package static func pulse(_ row: PostgresRow) throws(PostgresError) -> Pulse {
@@ -23,4 +23,5 @@ package enum WorkerSQL {
 enum ClientSQL {
     static let cancel: SQL = "SELECT millrace.cancel($1) AS state"
     static let retry: SQL = "SELECT millrace.retry($1) AS state"
+    static let replay: SQL = "SELECT millrace.replay($1) AS id"
 }

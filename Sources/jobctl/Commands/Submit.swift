@@ -40,6 +40,8 @@ struct SubmitOptions: ParsableArguments {
     var after: [Int64] = []
     @Option(help: "If one of these does not succeed: fail (the default), cancel, or run all the same.")
     var onDependencyFailure: DependencyFailurePolicy?
+    @Flag(help: "Compute the jobs whatever equal jobs there are.")
+    var noCache = false
     @Flag(help: "Wait for the answers.")
     var wait = false
     @Option(help: "Seconds that --wait waits at most (default: as long as it takes).")
@@ -80,7 +82,7 @@ struct SubmitOptions: ParsableArguments {
                 kind: kind, model: model, input: .object(members), queue: queue, priority: priority, delay: delay,
                 maximumAttempts: maxAttempts, retryPolicy: RetryPolicy(retry ?? .exponential, delay: retryDelay),
                 maximumWorkerDeaths: maxWorkerDeaths, limitKey: limitKey, dependsOn: after,
-                onDependencyFailure: onDependencyFailure)
+                onDependencyFailure: onDependencyFailure, cache: noCache ? false : nil)
         }
     }
 

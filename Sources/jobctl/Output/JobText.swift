@@ -18,6 +18,7 @@ extension Job {
             "created_at": .string(createdAt),
             "started_at": optional(startedAt), "finished_at": optional(finishedAt), "result": result ?? .null,
             "error": error ?? .null, "usage": usage ?? .null, "metadata": metadata,
+            "replay_of": replayOf.map { .integer($0) } ?? .null,
         ]
     }
 
