@@ -27,7 +27,7 @@ func program(_ name: String, path: String? = nil, exclude: [String] = [], _ depe
 let migrations = [
     "0001_tables", "0002_insert", "0003_worker", "0004_client", "0005_score_embed", "0006_quantize", "0007_adapters",
     "0008_quantize_names", "0009_attempts", "0010_fsck", "0011_limits", "0012_affinity",
-    "0013_completion", "0014_dependencies", "0015_batches", "0016_rates", "0017_reuse",
+    "0013_completion", "0014_dependencies", "0015_batches", "0016_rates", "0017_reuse", "0018_streams",
 ]
 
 extension Target.Dependency {

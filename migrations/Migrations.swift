@@ -32,6 +32,7 @@ package enum Migrations {
         migration(15, "batches", PackageResources._015_batches_up_sql, PackageResources._015_batches_down_sql),
         migration(16, "rates", PackageResources._016_rates_up_sql, PackageResources._016_rates_down_sql),
         migration(17, "reuse", PackageResources._017_reuse_up_sql, PackageResources._017_reuse_down_sql),
+        migration(18, "streams", PackageResources._018_streams_up_sql, PackageResources._018_streams_down_sql),
     ]
 
     private static func migration(_ version: Int, _ name: String, _ up: [UInt8], _ down: [UInt8]) -> Migration {

@@ -23,11 +23,14 @@ package struct Lease: Sendable, Equatable {
     package var prefix: String?
     /// What an earlier attempt had when it was last stored.
     package var progress: JSONValue?
+    /// All that earlier attempts have written.
+    package var written: StreamChunk?
 
     package init(
         id: JobID, runToken: RunToken, kind: JobKind, model: String, input: JSONValue, queue: String, priority: Int,
         attempt: Int, maximumAttempts: Int, retryPolicy: RetryPolicy = RetryPolicy(), failures: Int = 0, tenant: String,
-        createdAt: Double, prefix: String? = nil, progress: JSONValue? = nil
+        createdAt: Double, prefix: String? = nil, progress: JSONValue? = nil,
+        written: StreamChunk? = nil
     ) {
         self.id = id
         self.runToken = runToken
@@ -44,5 +47,6 @@ package struct Lease: Sendable, Equatable {
         self.createdAt = createdAt
         self.prefix = prefix
         self.progress = progress
+        self.written = written
     }
 }

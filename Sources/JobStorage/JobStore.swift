@@ -113,6 +113,8 @@ package protocol JobStore: Sendable {
     func states(of ids: [JobID]) async throws(StoreError) -> [JobID: JobState]
     /// What a job that has not ended has so far; nil when nothing is stored.
     func progress(of id: JobID) async throws(StoreError) -> JSONValue?
+    /// What a generate job has written behind so many bytes: of a running job what is stored, of an ended one the rest.
+    func readStream(_ id: JobID, after offset: Int) async throws(StoreError) -> StreamPart
     /// Attempts that brought no result, oldest first.
     func attempts(of id: JobID) async throws(StoreError) -> [AttemptRecord]
     /// - Returns: the job's state afterwards; `running` means that the worker is told.
@@ -137,6 +139,9 @@ package protocol JobStore: Sendable {
     func handBack(of worker: WorkerID, except known: [RunToken]) async throws(StoreError) -> [JobID]
     /// - Returns: for each job still held, whether a client wants it stopped.
     func report(_ progress: [ProgressReport]) async throws(StoreError) -> [JobID: Bool]
+    /// Adds what jobs have written, at most one piece for each; one that is there already changes nothing.
+    /// - Returns: as `report`.
+    func append(_ chunks: [ChunkReport]) async throws(StoreError) -> [JobID: Bool]
     /// Takes jobs of dead workers back, puts due jobs in line, ends those that missed their deadline: `maximum` of each.
     func maintain(maximum: Int) async throws(StoreError) -> Maintenance
 

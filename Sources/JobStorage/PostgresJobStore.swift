@@ -71,7 +71,7 @@ package struct PostgresJobStore: JobStore {
         for _ in 0..<16 where request.maximum > 0 {
             let claimed = try await query(ClaimSQL.claim, ClaimSQL.binds(request), ClaimSQL.lease(_:))
             let spared = try await joinFlights(claimed)
-            leases += claimed.filter { !spared.contains($0.id) }
+            leases += try await withWritten(claimed.filter { !spared.contains($0.id) })
             request.maximum -= claimed.count - spared.count
             if spared.isEmpty { break }
         }

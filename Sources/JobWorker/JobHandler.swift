@@ -40,4 +40,8 @@ package struct Demand: Sendable, Equatable {
 package protocol ProgressSink: Sendable {
     /// Replaces what was handed over before. Returns at once.
     func report(_ progress: JSONValue)
+
+    /// Adds what the job has written since; each piece begins where the one before ended. Returns at once.
+    /// - Parameter modelDigest: what the tokens are of.
+    func append(_ chunk: StreamChunk, modelDigest: String)
 }

@@ -29,9 +29,12 @@ package actor Worker {
     /// A claim failed, perhaps only its answer: the store may hold leases for this worker that it knows nothing of.
     private var mayHoldUnknown = false
 
-    /// - Parameter beginHeartbeat: starts the sign of life of an incarnation; nil for a store that needs none.
+    /// - Parameters:
+    ///   - stored: told of pieces of text that have been stored.
+    ///   - beginHeartbeat: starts the sign of life of an incarnation; nil for a store that needs none.
     package init(
         profile: WorkerProfile, store: any JobStore, handlers: [any JobHandler], logger: Logger,
+        stored: @escaping @Sendable ([ChunkReport]) -> Void = { _ in },
         beginHeartbeat: @escaping @Sendable (WorkerID) -> Heartbeat?
     ) {
         self.profile = profile
@@ -40,7 +43,7 @@ package actor Worker {
         self.logger = logger
         self.beginHeartbeat = beginHeartbeat
         completer = Completer(store: store, logger: logger)
-        reporter = ProgressReporter(store: store, logger: logger)
+        reporter = ProgressReporter(store: store, logger: logger, fullAfter: profile.streamTokens, stored: stored)
     }
 
     /// Works until `drain` was called and everything has ended.
@@ -144,24 +147,30 @@ package actor Worker {
                 }
             }
         }
-        let poll = Task { [inbox, store, reporter, logger, interval = profile.pollInterval] in
-            while !Task.isCancelled {
+        let progress = Task { [inbox, reporter, interval = profile.streamInterval] in
+            let ticks = Ticks(wake: reporter.isFull, interval: interval)
+            for await _ in ticks.stream {
                 let stops = await reporter.flush()
+                guard !stops.cancelled.isEmpty || !stops.lost.isEmpty else { continue }
+                inbox.leave { notes in
+                    notes.cancelled.formUnion(stops.cancelled)
+                    notes.stale.merge(stops.lost) { $1 }
+                }
+            }
+        }
+        let poll = Task { [inbox, store, logger, interval = profile.pollInterval] in
+            while !Task.isCancelled {
                 do throws(StoreError) {
                     _ = try await store.maintain(maximum: 1000)
                 } catch {
                     logger.debug("maintenance is interrupted: \(error)")
                 }
-                inbox.leave { notes in
-                    notes.look = true
-                    notes.cancelled.formUnion(stops.cancelled)
-                    notes.stale.merge(stops.lost) { $1 }
-                }
+                inbox.leave { $0.look = true }
                 // Jitter, so that a fleet that started together does not poll together.
                 try? await Task.sleep(for: .seconds(interval * Double.random(in: 0.8...1.2)))
             }
         }
-        return capacity + [signals, poll]
+        return capacity + [signals, progress, poll]
     }
 
     // MARK: Look, start
@@ -218,7 +227,10 @@ package actor Worker {
 
     private func finish(_ lease: Lease, _ outcome: Outcome) async {
         let reason = running[lease.id]?.reason
-        if reason == .draining { _ = await reporter.flush() }
+        if reason == .draining {
+            // One piece may be under way, and one behind it.
+            for _ in 0..<2 { _ = await reporter.flush() }
+        }
         reporter.forget(lease)
         if let accepted = Self.accepted(outcome, reason) {
             let state = await completer.complete(Completion(lease: lease, outcome: accepted))

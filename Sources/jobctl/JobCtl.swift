@@ -20,7 +20,8 @@ struct JobCtl: AsyncParsableCommand {
             CommandGroup(
                 name: "Jobs",
                 subcommands: [
-                    Submit.self, Batch.self, Status.self, Wait.self, List.self, Watch.self, Cancel.self, Retry.self,
+                    Submit.self, Batch.self, Status.self, Wait.self, List.self, Watch.self, Stream.self, Cancel.self,
+                    Retry.self,
                     Replay.self, Dead.self, RedriveJobs.self,
                 ]),
             CommandGroup(

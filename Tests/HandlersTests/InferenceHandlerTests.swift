@@ -16,6 +16,7 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(5))) struct InferenceHandlerTests {
     private struct NoProgress: ProgressSink {
         func report(_ progress: JSONValue) {}
+        func append(_ chunk: StreamChunk, modelDigest: String) {}
     }
 
     private static let name = "smollm2-135m-instruct"

@@ -40,6 +40,7 @@ import Testing
     private final class Shares: ProgressSink {
         let all = Mutex<[Double]>([])
         func report(_ progress: JSONValue) { all.withLock { $0.append(progress["done"]?.doubleValue ?? -1) } }
+        func append(_ chunk: StreamChunk, modelDigest: String) {}
     }
 
     private func lease(_ input: JSONValue) -> Lease {

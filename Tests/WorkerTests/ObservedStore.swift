@@ -11,6 +11,7 @@ final class ObservedStore: JobStore {
         /// Jobs of each accepted call.
         var completions: [[JobID]] = []
         var reports: [[JobID]] = []
+        var chunks: [[StreamChunk]] = []
     }
 
     /// Asked before a call; throws instead of it.
@@ -68,12 +69,21 @@ final class ObservedStore: JobStore {
         return try memory.report(progress)
     }
 
+    func append(_ chunks: [ChunkReport]) throws(StoreError) -> [JobID: Bool] {
+        if Self.takes(failingReports) { throw .unavailable("no database") }
+        record.withLock { $0.chunks.append(chunks.map(\.chunk)) }
+        return try memory.append(chunks)
+    }
+
     // MARK: As it is
 
     func enqueue(_ jobs: [NewJob]) throws(StoreError) -> [JobID] { try memory.enqueue(jobs) }
     func job(_ id: JobID) throws(StoreError) -> Job { try memory.job(id) }
     func states(of ids: [JobID]) throws(StoreError) -> [JobID: JobState] { try memory.states(of: ids) }
     func progress(of id: JobID) throws(StoreError) -> JSONValue? { try memory.progress(of: id) }
+    func readStream(_ id: JobID, after offset: Int) throws(StoreError) -> StreamPart {
+        try memory.readStream(id, after: offset)
+    }
     func attempts(of id: JobID) throws(StoreError) -> [AttemptRecord] { try memory.attempts(of: id) }
     func cancel(_ id: JobID) throws(StoreError) -> JobState { try memory.cancel(id) }
     func retry(_ id: JobID) throws(StoreError) -> JobState { try memory.retry(id) }

@@ -142,6 +142,41 @@ import Testing
         #expect(try store.progress(of: leases[0].id) == ["text": "ab"])
     }
 
+    @Test func piecesAreStoredOnceAndInOrder() async throws {
+        let (store, leases) = try Self.leases(1)
+        let told = Mutex<[StreamChunk]>([])
+        let reporter = ProgressReporter(store: store, logger: Self.logger, fullAfter: 3) { chunks in
+            told.withLock { $0 += chunks.map(\.chunk) }
+        }
+        let sink = reporter.sink(for: leases[0])
+        var end = StreamChunk(tokens: [], text: "")
+        func write(_ tokens: Int32...) {
+            for token in tokens {
+                let chunk = StreamChunk(
+                    firstToken: end.nextToken, firstByte: end.nextByte, tokens: [token], text: "é\(token)")
+                sink.append(chunk, modelDigest: "d")
+                end.append(chunk)
+            }
+        }
+        // The answer is lost: what was sent is sent again as it was, and what came meanwhile goes behind it.
+        store.failReports(1)
+        write(1, 2)
+        _ = await reporter.flush()
+        write(3, 4)
+        for _ in 0..<4 { _ = await reporter.flush() }
+        #expect(store.seen.chunks.map { $0.map(\.tokens) } == [[[1, 2]], [[3, 4]]])
+        #expect(store.seen.chunks.map { $0[0].firstByte } == [0, 6])
+        #expect(told.withLock { $0 } == store.seen.chunks.flatMap(\.self))
+        #expect(try store.readStream(leases[0].id, after: 0).text == end.text)
+        write(5, 6, 7)
+        var full = reporter.isFull.makeAsyncIterator()
+        #expect(await full.next() != nil)
+        // A lost lease: nothing more is stored, and nobody is told.
+        _ = try store.memory.complete([Completion(lease: leases[0], outcome: .released())])
+        #expect(await reporter.flush().lost == [leases[0].id: leases[0].runToken])
+        #expect(told.withLock(\.count) == 2)
+    }
+
     // MARK: Inbox
 
     @Test func notesGatherUnderOneRing() async {

@@ -57,6 +57,12 @@ struct InferenceProfile {
                 }
                 serving.cachePrecision = precision
             case "resident_models": serving.models = try count(1...64)
+            case "stream_tokens": worker.streamTokens = try count(1...1_000_000)
+            case "stream_seconds":
+                guard let seconds = value.doubleValue, (0.05...3600).contains(seconds) else {
+                    throw Fault(description: "\(file): \(name): must be 0.05…3600")
+                }
+                worker.streamInterval = seconds
             case "drain_seconds": worker.drainTimeout = Double(try count(0...86400))
             default: throw Fault(description: "\(file): \(name): unknown field")
             }

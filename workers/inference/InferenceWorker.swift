@@ -51,6 +51,7 @@ struct InferenceWorker: AsyncParsableCommand {
         let store = PostgresJobStore(pool: pool)
         let signals = QueueSignals(database, logger: logger)
         let redis = RedisConnection(try RedisConfiguration(url: addresses.redis))
+        let streams = StreamPublisher(redis: RedisConnection(try RedisConfiguration(url: addresses.redis)))
         let publisher = Publisher(store: store, redis: redis, logger: logger)
         let models = ServedModels(limits: profile.serving, logger: logger) { name in try await store.model(name) }
         let inference = InferenceHandler(models: models, limits: profile.serving) { [profile] in
@@ -60,13 +61,14 @@ struct InferenceWorker: AsyncParsableCommand {
             folder: MillraceHome().models, threads: profile.serving.threads, store: store
         ) { [profile] in profile.serves(try await store.models()).map(\.name) }
         let worker = Worker(
-            profile: profile.worker, store: store, handlers: [inference, quantize, NoopHandler()], logger: logger
+            profile: profile.worker, store: store, handlers: [inference, quantize, NoopHandler()], logger: logger,
+            stored: { streams.tell($0) }
         ) { [logger] id in Heartbeat(database, worker: id, logger: logger) }
 
         let group = ServiceGroup(
             configuration: .init(
                 services: [
-                    .init(service: PublisherService(publisher: publisher, wake: signals.outbox)),
+                    .init(service: PublisherService(publisher: publisher, streams: streams, wake: signals.outbox)),
                     .init(
                         service: WorkerService(worker: worker, signals: signals),
                         successTerminationBehavior: .gracefullyShutdownGroup),
@@ -96,9 +98,14 @@ struct WorkerService: Service {
 
 struct PublisherService: Service {
     let publisher: Publisher
+    let streams: StreamPublisher
     let wake: AsyncStream<Void>
 
     func run() async {
-        await cancelWhenGracefulShutdown { await publisher.run(wake: wake) }
+        await cancelWhenGracefulShutdown {
+            async let pieces: Void = streams.run()
+            await publisher.run(wake: wake)
+            await pieces
+        }
     }
 }

@@ -18,7 +18,7 @@ struct GenerateJob: ModelJob {
     ) async throws(InputError) -> Outcome {
         let prompt = try PromptBuilder(model: model).tokens(input, createdAt: lease.createdAt)
         let constraint = try await compile(input.constraint, model)
-        let draft = GenerationDraft(model: model, resuming: lease.progress, progress: progress)
+        let draft = GenerationDraft(model: model, resuming: lease, progress: progress)
         let request = GenerationRequest(
             id: calls.nextRequest(), prompt: prompt, parameters: input.parameters, resumeTokens: draft.resumeTokens,
             constraint: constraint, adapter: model.adapter, priority: -lease.priority)

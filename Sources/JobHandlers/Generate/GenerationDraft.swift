@@ -1,65 +1,44 @@
 // An answer while it grows, and as the result that is stored.
-import Foundation
 import JSON
 import JobModel
 import JobWorker
 import LLMInference
 import Synchronization
 
-/// Collects a job's tokens; hands them over as progress now and then, so that readers see the answer grow and another
-/// worker can go on where this one stopped.
+/// Hands a job's tokens over as they come, so that readers see the answer grow and another worker can go on where this one
+/// stopped.
 final class GenerationDraft: Sendable {
-    private struct State: Sendable {
-        var tokens: [Int32]
-        var text: String
-        var lastReport = Date.distantPast
-    }
-
     private let model: ResidentModel
     private let progress: any ProgressSink
-    private let state: Mutex<State>
+    /// Where the next piece begins.
+    private let end: Mutex<StreamChunk>
     /// Tokens of an earlier attempt, if the same model made them.
     let resumeTokens: [Int32]
-    /// Seconds between reports.
-    private static let interval = 0.5
 
-    init(model: ResidentModel, resuming earlier: JSONValue?, progress: any ProgressSink) {
+    init(model: ResidentModel, resuming lease: Lease, progress: any ProgressSink) {
         self.model = model
         self.progress = progress
-        var tokens: [Int32] = []
-        if let earlier, earlier["model_digest"]?.stringValue == model.digest {
-            tokens = earlier["tokens"]?.arrayValue?.compactMap { $0.intValue.flatMap(Int32.init(exactly:)) } ?? []
-        }
-        resumeTokens = tokens
-        state = Mutex(State(tokens: tokens, text: tokens.isEmpty ? "" : earlier?["text"]?.stringValue ?? ""))
+        let isSame = lease.progress?["model_digest"]?.stringValue == model.digest
+        let earlier = isSame ? lease.written : nil
+        resumeTokens = earlier?.tokens ?? []
+        end = Mutex(
+            StreamChunk(firstToken: earlier?.nextToken ?? 0, firstByte: earlier?.nextByte ?? 0, tokens: [], text: ""))
     }
 
     func append(_ token: GeneratedToken) {
-        let report: JSONValue? = state.withLock { state in
-            state.tokens.append(token.token)
-            state.text += token.text
-            guard -state.lastReport.timeIntervalSinceNow >= Self.interval else { return nil }
-            state.lastReport = Date()
-            return snapshot(state)
+        end.withLock { end in
+            let chunk = StreamChunk(
+                firstToken: end.firstToken, firstByte: end.firstByte, tokens: [token.token], text: token.text.storable)
+            end.firstToken = chunk.nextToken
+            end.firstByte = chunk.nextByte
+            progress.append(chunk, modelDigest: model.digest)
         }
-        if let report { progress.report(report) }
     }
 
     func outcome(_ output: GenerationOutput, seed: UInt64) -> Outcome {
         let usage = output.usage.json(model.provenance.json(seed: seed))
-        if output.finishReason == .cancelled {
-            // What there is may be gone on with.
-            progress.report(state.withLock { snapshot($0) })
-            return .cancelled(result: result(output), usage: usage)
-        }
+        if output.finishReason == .cancelled { return .cancelled(result: result(output), usage: usage) }
         return .succeeded(result: result(output), usage: usage)
-    }
-
-    private func snapshot(_ state: State) -> JSONValue {
-        [
-            "text": .string(state.text.storable), "tokens": .array(state.tokens.map { .integer(Int64($0)) }),
-            "model_digest": .string(model.digest),
-        ]
     }
 
     private func result(_ output: GenerationOutput) -> JSONValue {

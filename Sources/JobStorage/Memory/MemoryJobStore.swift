@@ -52,6 +52,10 @@ package final class MemoryJobStore: JobStore {
         try change { queue, _ throws(StoreError) in queue.entries[id]?.progress }
     }
 
+    package func readStream(_ id: JobID, after offset: Int) throws(StoreError) -> StreamPart {
+        try change { queue, _ throws(StoreError) in try queue.readStream(id, after: offset) }
+    }
+
     package func attempts(of id: JobID) throws(StoreError) -> [AttemptRecord] {
         try change { queue, _ throws(StoreError) in queue.entries[id]?.attempts ?? [] }
     }
@@ -97,6 +101,10 @@ package final class MemoryJobStore: JobStore {
 
     package func report(_ progress: [ProgressReport]) throws(StoreError) -> [JobID: Bool] {
         try change { queue, _ throws(StoreError) in queue.report(progress) }
+    }
+
+    package func append(_ chunks: [ChunkReport]) throws(StoreError) -> [JobID: Bool] {
+        try change { queue, _ throws(StoreError) in queue.append(chunks) }
     }
 
     package func maintain(maximum: Int) throws(StoreError) -> Maintenance {

@@ -47,7 +47,8 @@ extension MemoryQueue {
             id: id, runToken: lastToken, kind: job.kind, model: job.model, input: job.input, queue: job.queue,
             priority: job.priority, attempt: job.attempt, maximumAttempts: job.maximumAttempts,
             retryPolicy: job.retryPolicy, failures: job.failures, tenant: job.tenant,
-            createdAt: entry.createdAt, prefix: prefix, progress: entry.progress)
+            createdAt: entry.createdAt, prefix: prefix, progress: entry.progress,
+            written: written(id))
     }
 
     mutating func report(_ reports: [ProgressReport]) -> [JobID: Bool] {

@@ -19,6 +19,7 @@ struct MemoryQueue: Sendable {
         var onDependencyFailure = DependencyFailurePolicy.fail
         var isReusable = true
         var progress: JSONValue?
+        var pieces: [Piece] = []
         var attempts: [AttemptRecord] = []
     }
 
@@ -189,6 +190,7 @@ struct MemoryQueue: Sendable {
         entry.job.usage = usage ?? entry.job.usage
         entry.job.finishedAt = Self.timestamp(now)
         entry.progress = nil
+        entry.pieces = []
         entries[id] = entry
         if let key = entry.uniqueKey { uniqueKeys[UniqueKey(kind: entry.job.kind, key: key)] = nil }
         deadlines[id] = nil

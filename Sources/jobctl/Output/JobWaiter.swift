@@ -50,7 +50,7 @@ struct JobWaiter {
         }
     }
 
-    private static func wakes(_ subscriber: RedisSubscriber) -> AsyncStream<Void> {
+    static func wakes(_ subscriber: RedisSubscriber) -> AsyncStream<Void> {
         let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         Task {
             for await _ in subscriber.events { continuation.yield() }

@@ -45,36 +45,3 @@ struct WaitReport {
         if failed > 0 { throw ExitCode.jobNotSucceeded }
     }
 }
-
-/// Prints an answer while it grows, from what the worker stores of it.
-struct AnswerStream {
-    let store: PostgresJobStore
-    let common: CommonOptions
-
-    func follow(_ id: JobID) async throws {
-        var shown = ""
-        func show(_ text: String) {
-            // Only what is new; the stored text only ever grows.
-            guard text.utf8.count > shown.utf8.count, text.hasPrefix(shown) else { return }
-            let piece = String(decoding: text.utf8.dropFirst(shown.utf8.count), as: UTF8.self)
-            if common.json {
-                print(JSONValue.object(["id": .integer(id), "delta": .string(piece)]).text())
-            } else {
-                print(piece, terminator: "")
-            }
-            fflush(nil)
-            shown = text
-        }
-        while true {
-            let job = try await store.job(id)
-            if job.state.isFinal {
-                if let text = job.result?["text"]?.stringValue { show(text) }
-                common.show(job.json, text: job.state == .succeeded ? "" : job.answer)
-                if job.state != .succeeded { throw ExitCode.jobNotSucceeded }
-                return
-            }
-            if let text = try await store.progress(of: id)?["text"]?.stringValue { show(text) }
-            try await Task.sleep(for: .milliseconds(200))
-        }
-    }
-}
