@@ -7,9 +7,14 @@ BEGIN
     PERFORM millrace.land_flights(ids);
 END
 $$;
-DROP FUNCTION millrace.fsck(), millrace.fsck_streams(), millrace.end_streams(bigint[]), millrace.read_stream(bigint, bigint),
+CREATE OR REPLACE FUNCTION millrace.fsck()
+RETURNS TABLE (job_id bigint, fault text) LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+    SELECT * FROM millrace.fsck_jobs() UNION ALL SELECT * FROM millrace.fsck_limits() UNION ALL SELECT * FROM millrace.fsck_dependencies()
+    UNION ALL SELECT * FROM millrace.fsck_batches() UNION ALL SELECT * FROM millrace.fsck_rates()
+    UNION ALL SELECT * FROM millrace.fsck_reuse()
+$$;
+DROP FUNCTION millrace.fsck_streams(), millrace.end_streams(bigint[]), millrace.read_stream(bigint, bigint),
     millrace.after_byte(text, bigint), millrace.written(bigint[]),
     millrace.append_chunks(bigint[], bigint[], integer[], bigint[], text[], text[], text[]);
-ALTER FUNCTION millrace.fsck_before_streams() RENAME TO fsck;
 DROP TABLE millrace.chunks;
 COMMENT ON COLUMN millrace.partials.progress IS 'For generate: {"text","tokens"}.';

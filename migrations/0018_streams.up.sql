@@ -135,17 +135,17 @@ RETURNS TABLE (job_id bigint, fault text) LANGUAGE sql STABLE SET search_path = 
     WHERE c.first_token <> c.token OR c.first_byte <> c.byte
 $$;
 COMMENT ON FUNCTION millrace.fsck_streams IS 'Contradictions in what running jobs have written.';
-ALTER FUNCTION millrace.fsck() RENAME TO fsck_before_streams;
-CREATE FUNCTION millrace.fsck()
+CREATE OR REPLACE FUNCTION millrace.fsck()
 RETURNS TABLE (job_id bigint, fault text) LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
-    SELECT * FROM millrace.fsck_before_streams() UNION ALL SELECT * FROM millrace.fsck_streams()
+    SELECT * FROM millrace.fsck_jobs() UNION ALL SELECT * FROM millrace.fsck_limits() UNION ALL SELECT * FROM millrace.fsck_dependencies()
+    UNION ALL SELECT * FROM millrace.fsck_batches() UNION ALL SELECT * FROM millrace.fsck_rates()
+    UNION ALL SELECT * FROM millrace.fsck_reuse() UNION ALL SELECT * FROM millrace.fsck_streams()
 $$;
-COMMENT ON FUNCTION millrace.fsck IS 'Contradictions between the tables of the queue; none when all is well. Reads all jobs.';
 
 REVOKE ALL ON FUNCTION millrace.append_chunks(bigint[], bigint[], integer[], bigint[], text[], text[], text[]), millrace.written(bigint[]),
     millrace.after_byte(text, bigint), millrace.read_stream(bigint, bigint), millrace.end_streams(bigint[]),
-    millrace.fsck(), millrace.fsck_streams() FROM PUBLIC;
+    millrace.fsck_streams() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION millrace.append_chunks(bigint[], bigint[], integer[], bigint[], text[], text[], text[]), millrace.written(bigint[]),
     millrace.end_streams(bigint[]) TO millrace_worker, millrace_admin;
 GRANT EXECUTE ON FUNCTION millrace.after_byte(text, bigint), millrace.read_stream(bigint, bigint) TO millrace_client, millrace_worker, millrace_admin;
-GRANT EXECUTE ON FUNCTION millrace.fsck(), millrace.fsck_streams() TO millrace_admin;
+GRANT EXECUTE ON FUNCTION millrace.fsck_streams() TO millrace_admin;

@@ -17,7 +17,8 @@ import Testing
             let store = PostgresJobStore(pool: pool)
             if hasWorker {
                 try await store.register(
-                    WorkerRegistration(id: WorkerID(), name: "w", host: "h", processID: 1, profile: ["queues": ["default"]]))
+                    WorkerRegistration(
+                        id: WorkerID(), name: "w", host: "h", processID: 1, profile: ["queues": ["default"]]))
             }
             try await change(pool, store)
             let found = try await store.findings().map { "\($0.severity.rawValue) \($0.check): \($0.finding)" }
@@ -29,7 +30,9 @@ import Testing
     @Test func nothingIsWrongWithAWorkingQueue() async throws {
         #expect(
             try await Self.findings { _, store in
-                _ = try await store.enqueue([NewJob(kind: .noop, input: [:]), NewJob(kind: .noop, input: [:], delay: 60)])
+                _ = try await store.enqueue([
+                    NewJob(kind: .noop, input: [:]), NewJob(kind: .noop, input: [:], delay: 60),
+                ])
             } == [])
     }
 
@@ -61,9 +64,12 @@ import Testing
         ),
         (
             "UPDATE millrace.leases SET claimed_at = claimed_at - interval '1 hour'; UPDATE millrace.jobs SET kind = 'generate'",
-            "warning stuck: job 1 has run for 3600 s and stored nothing for 3600 s"
+            "warning stuck: job 1 has run for 3600 s and written nothing"
         ),
-        ("ALTER TABLE millrace.ready SET (autovacuum_enabled = false)", "error autovacuum: autovacuum is off for millrace.ready"),
+        (
+            "ALTER TABLE millrace.ready SET (autovacuum_enabled = false)",
+            "error autovacuum: autovacuum is off for millrace.ready"
+        ),
         (
             "INSERT INTO millrace.events (job_id, finished_at, attempt, state) VALUES (1, clock_timestamp() - interval '90 seconds', 1, 'failed')",
             "warning outbox: the oldest event has waited for 90 s to be published"

@@ -11,7 +11,8 @@ import Testing
 @Suite(.timeLimit(.minutes(3))) struct RateTests {
     private static let slow = 0.0001
 
-    private static func jobs(_ count: Int, queue: String? = nil, tenant: String? = nil, key: String? = nil) -> [NewJob] {
+    private static func jobs(_ count: Int, queue: String? = nil, tenant: String? = nil, key: String? = nil) -> [NewJob]
+    {
         (0..<count).map { _ in NewJob(kind: .noop, input: [:], queue: queue, tenant: tenant, limitKey: key) }
     }
 

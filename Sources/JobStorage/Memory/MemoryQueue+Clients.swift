@@ -56,8 +56,8 @@ extension MemoryQueue {
             tenant: new.tenant ?? "", metadata: new.metadata ?? [:], createdAt: Self.timestamp(now))
         entries[id] = Entry(
             job: job, runAt: now + (new.delay ?? 0), createdAt: now, uniqueKey: new.uniqueKey,
-            limitKey: new.limitKey, isReusable: new.cache ?? true,
-            onDependencyFailure: new.onDependencyFailure ?? .fail)
+            limitKey: new.limitKey, onDependencyFailure: new.onDependencyFailure ?? .fail,
+            isReusable: new.cache ?? true)
         if let key = new.uniqueKey { uniqueKeys[UniqueKey(kind: new.kind, key: key)] = id }
         deadlines[id] = new.timeToStart.map { now + $0 }
         queues[job.queue] = queues[job.queue] ?? Settings()

@@ -70,7 +70,9 @@ extension MemoryQueue {
     }
 
     /// An attempt costs what it used, and nothing when it was none.
-    mutating func settle(_ reservations: [Reservation], _ ending: Transition.Ending, _ usage: JSONValue?, at now: Double) {
+    mutating func settle(
+        _ reservations: [Reservation], _ ending: Transition.Ending, _ usage: JSONValue?, at now: Double
+    ) {
         for taken in reservations {
             guard let index = bucket(taken.scope, taken.name, taken.unit) else { continue }
             var cost = taken.amount

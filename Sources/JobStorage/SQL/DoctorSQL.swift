@@ -7,7 +7,8 @@ enum DoctorSQL {
     /// With their binds.
     static func checks(_ patience: Double) -> [(SQL, [(any PostgresBindable)?])] {
         let others = [
-            workers, unservedQueues, pausedQueues, preparedTransactions, replicationSlots, deadRows, autovacuum, durability,
+            workers, unservedQueues, pausedQueues, preparedTransactions, replicationSlots, deadRows, autovacuum,
+            durability,
             outbox, stuckJobs, waitingForNobody, overdue, connections, deadLetters,
         ]
         return [(heldSnapshots, [patience])] + others.map { ($0, []) }
@@ -104,14 +105,14 @@ enum DoctorSQL {
         WHERE e.seconds > 60
         """
 
-    /// Progress of a generation is stored about twice a second.
+    /// What a generation writes is stored about twice a second.
     private static let stuckJobs: SQL = """
         SELECT 'warning' AS severity, 'stuck' AS topic,
-            format('job %s has run for %s s and stored nothing for %s s', l.job_id, round(extract(epoch FROM clock_timestamp() - l.claimed_at)),
-                round(extract(epoch FROM clock_timestamp() - coalesce(p.updated_at, l.claimed_at)))) AS finding,
+            format('job %s has run for %s s and written nothing', l.job_id, round(extract(epoch FROM clock_timestamp() - l.claimed_at))) AS finding,
             format('jobctl status %s; jobctl cancel %s stops it within a step.', l.job_id, l.job_id) AS advice
-        FROM millrace.leases l JOIN millrace.jobs j ON j.id = l.job_id LEFT JOIN millrace.partials p ON p.job_id = l.job_id
-        WHERE j.kind = 'generate' AND coalesce(p.updated_at, l.claimed_at) < clock_timestamp() - interval '10 minutes'
+        FROM millrace.leases l JOIN millrace.jobs j ON j.id = l.job_id
+        WHERE j.kind = 'generate' AND l.claimed_at < clock_timestamp() - interval '10 minutes'
+          AND NOT EXISTS (SELECT FROM millrace.chunks c WHERE c.job_id = l.job_id)
         ORDER BY l.claimed_at LIMIT 20
         """
 

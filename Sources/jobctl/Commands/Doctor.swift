@@ -24,7 +24,9 @@ struct Doctor: AsyncParsableCommand {
         } else {
             findings = try await common.withStore { try await $0.findings() }
         }
-        let text = findings.map { "\($0.severity.rawValue.uppercased())  \($0.check): \($0.finding)\n         \($0.advice)" }
+        let text = findings.map {
+            "\($0.severity.rawValue.uppercased())  \($0.check): \($0.finding)\n         \($0.advice)"
+        }
         common.show(
             .array(findings.map(\.json)), text: findings.isEmpty ? "Nothing is wrong." : text.joined(separator: "\n"))
         if !findings.isEmpty { throw ExitCode.failure }

@@ -27,14 +27,16 @@ struct RateSet: AsyncParsableCommand {
     var unit: JobRate.Unit
     @Argument(help: "So many flow into the bucket in a second.")
     var perSecond: Double
-    @Option(help: "What the bucket holds (default: what flows in ten seconds). A job that costs more goes when it is full.")
+    @Option(
+        help: "What the bucket holds (default: what flows in ten seconds). A job that costs more goes when it is full.")
     var burst: Double?
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
         let rate = JobRate(scope, name, unit, perSecond: perSecond, burst: burst ?? max(1, 10 * perSecond))
         try await common.withStore { try await $0.setRate(rate) }
-        common.show(rate.json, text: "\(scope.rawValue) \(name): \(perSecond) \(unit.rawValue) a second, \(rate.burst) at once")
+        common.show(
+            rate.json, text: "\(scope.rawValue) \(name): \(perSecond) \(unit.rawValue) a second, \(rate.burst) at once")
     }
 }
 
@@ -52,7 +54,8 @@ struct RateRemove: AsyncParsableCommand {
     func run() async throws {
         guard try await common.withStore({ try await $0.removeRate(scope, name, unit) }) else {
             throw CommandError(
-                "name: \(scope.rawValue) \"\(name)\" has no rate in \(unit.rawValue) ('jobctl rate' lists those that are)")
+                "name: \(scope.rawValue) \"\(name)\" has no rate in \(unit.rawValue) ('jobctl rate' lists those that are)"
+            )
         }
         common.show(
             ["scope": .string(scope.rawValue), "name": .string(name), "unit": .string(unit.rawValue)],
