@@ -16,7 +16,7 @@ import Testing
             (jsonb '{"prompt": "Once upon a time", "seed": 1, "ignore_eos": true}'),
             ('{"prompt": "The emoji list: 🌍", "seed": 2, "repetition_penalty": 1.3, "frequency_penalty": 0.4, "ignore_eos": true}'),
             ('{"prompt": "One, two, three,", "seed": 3, "logprobs": 2, "ignore_eos": true}'),
-            ('{"prompt": "A long story about a mill:", "seed": 4, "stop": ["\n\n\n\n", "xyzzy"], "ignore_eos": true}'),
+            ('{"prompt": "A long story about a mill:", "seed": 4, "stop": ["\\n\\n\\n\\n", "xyzzy"], "ignore_eos": true}'),
             ('{"prompt": "A list of words:", "seed": 5, "structured_outputs": {"regex": "([a-zé]{1,9} ){120,200}"}}'),
             ('{"prompt": "Zahlen und Wörter:", "temperature": 0, "ignore_eos": true}')) AS job (input)
         RETURNING id
