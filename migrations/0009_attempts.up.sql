@@ -69,7 +69,7 @@ CREATE POLICY all_dead_letters ON millrace.dead_letters TO millrace_worker, mill
 -- any factor: the functions below are told to go by their indexes, and to join what these gave them by hashes, which is right
 -- for all contents.
 
--- The one place where jobs enter the line.
+-- Where jobs enter the line; those of an INSERT do it in after_insert, from the rows at hand.
 CREATE FUNCTION millrace.put_in_line(ids bigint[])
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off SET enable_nestloop = off SET jit = off AS $$
 BEGIN
@@ -119,7 +119,7 @@ BEGIN
     INSERT INTO millrace.queues (queue)
     SELECT DISTINCT i.queue FROM inserted i WHERE NOT EXISTS (SELECT FROM millrace.queues q WHERE q.queue = i.queue)
     ON CONFLICT DO NOTHING;
-    -- As put_in_line, from the rows at hand.
+    -- As put_in_line.
     INSERT INTO millrace.ready (job_id, queue, kind, model, priority, run_at, place, suspect)
     SELECT i.id, i.queue, i.kind, i.model, i.priority, i.run_at, i.run_at + i.priority * q.priority_step, i.max_worker_deaths = 1
     FROM inserted i JOIN millrace.queues q ON q.queue = i.queue WHERE i.run_at <= now();
