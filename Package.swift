@@ -150,7 +150,7 @@ let package = Package(
                 "AllocationCounter",
             ], resources: [.copy("Goldens")]),
         tests("JobModelTests", ["JobModel", "JSON"]),
-        tests("OpenAIFormatTests", ["OpenAIFormat", "JobModel", "JSON"]),
+        tests("OpenAIFormatTests", ["OpenAIFormat", "JobModel", "TestSupport", "JSON"]),
         tests("ServerLinksTests", ["ServerLinks", "TestSupport", .logging]),
         tests("PostgresClientTests", ["PostgresClient", "TestSupport", .logging]),
         tests("RedisClientTests", ["RedisClient", "TestSupport"]),

@@ -189,7 +189,7 @@ BEGIN
 END
 $$;
 ALTER FUNCTION millrace.job_error(text, boolean, text, boolean, jsonb) SET search_path = pg_catalog;
-DROP FUNCTION millrace.settle_dependencies(integer), millrace.release_dependants(bigint[]), millrace.hold_back(bigint[]),
+DROP FUNCTION millrace.settle_dependencies(integer), millrace.release_dependants(bigint[]), millrace.hold_back(bigint[], bigint[]),
     millrace.unblock(bigint[]), millrace.refuse(text, bigint, bigint), millrace.bounds_error(millrace.jobs);
 DROP TABLE millrace.dependencies;
 ALTER TABLE millrace.jobs DROP COLUMN depends_on, DROP COLUMN on_dependency_failure;

@@ -54,7 +54,7 @@ END
 $$;
 COMMENT ON FUNCTION millrace.unblock IS 'Of blocked jobs that the caller has locked, those that wait for nothing more get in line.';
 
-CREATE FUNCTION millrace.hold_back(ids bigint[])
+CREATE FUNCTION millrace.hold_back(ids bigint[], statement bigint[])
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     bad record;
@@ -68,7 +68,7 @@ BEGIN
     WHERE d.job_id = ANY (ids) AND n.id IS NULL ORDER BY d.job_id, d.needs LIMIT 1;
     IF FOUND THEN
         PERFORM millrace.refuse(format('depends_on: there is no job %s before this one', bad.needs),
-            (SELECT count(*) FROM unnest(ids) AS o WHERE o <= bad.job_id), cardinality(ids));
+            (SELECT count(*) FROM unnest(statement) AS o WHERE o <= bad.job_id), cardinality(statement));
     END IF;
     DELETE FROM millrace.dependencies d USING millrace.jobs n, millrace.jobs j
     WHERE d.job_id = ANY (ids) AND n.id = d.needs AND j.id = d.job_id
@@ -77,7 +77,7 @@ BEGIN
     PERFORM millrace.unblock(ids);
 END
 $$;
-COMMENT ON FUNCTION millrace.hold_back IS 'New jobs wait for those that they depend on, as far as these have not ended.';
+COMMENT ON FUNCTION millrace.hold_back IS 'New jobs wait for those that they depend on, as far as these have not ended; statement is all that came with them.';
 
 -- Two jobs that end at the same moment must not each take the other for unfinished: whoever takes an edge away holds the job that
 -- waits. All are locked at once and in order.
@@ -234,7 +234,7 @@ BEGIN
     -- Jobs for later wake nobody now.
     PERFORM millrace.notify_ready(array_agg(DISTINCT queue)) FROM inserted WHERE run_at <= now() AND depends_on IS NULL HAVING count(*) > 0;
     IF EXISTS (SELECT FROM inserted WHERE depends_on IS NOT NULL) THEN
-        PERFORM millrace.hold_back(array_agg(id)) FROM inserted WHERE depends_on IS NOT NULL;
+        PERFORM millrace.hold_back(array_agg(id) FILTER (WHERE depends_on IS NOT NULL), array_agg(id)) FROM inserted;
     END IF;
     RETURN NULL;
 END
@@ -394,7 +394,7 @@ RETURNS TABLE (job_id bigint, fault text) LANGUAGE sql STABLE SET search_path = 
     SELECT * FROM millrace.fsck_jobs() UNION ALL SELECT * FROM millrace.fsck_limits() UNION ALL SELECT * FROM millrace.fsck_dependencies()
 $$;
 
-REVOKE ALL ON FUNCTION millrace.bounds_error(millrace.jobs), millrace.refuse(text, bigint, bigint), millrace.unblock(bigint[]), millrace.hold_back(bigint[]),
+REVOKE ALL ON FUNCTION millrace.bounds_error(millrace.jobs), millrace.refuse(text, bigint, bigint), millrace.unblock(bigint[]), millrace.hold_back(bigint[], bigint[]),
     millrace.release_dependants(bigint[]), millrace.settle_dependencies(integer), millrace.fsck_dependencies() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION millrace.unblock(bigint[]), millrace.release_dependants(bigint[]), millrace.settle_dependencies(integer) TO millrace_worker, millrace_admin;
 GRANT EXECUTE ON FUNCTION millrace.fsck_dependencies() TO millrace_admin;

@@ -108,7 +108,8 @@ DECLARE
 BEGIN
     FOR looked_at IN
         SELECT b.id, b.first_open FROM millrace.batches b WHERE b.ended_at IS NULL AND b.sealed_at IS NOT NULL
-        ORDER BY b.id LIMIT maximum FOR UPDATE SKIP LOCKED
+        -- Not those that have been open longest, again and again, when there are more.
+        ORDER BY random() LIMIT maximum FOR UPDATE SKIP LOCKED
     LOOP
         SELECT j.id INTO next_open FROM millrace.jobs j
         WHERE j.batch = looked_at.id AND j.id >= looked_at.first_open AND j.finished_at IS NULL ORDER BY j.batch, j.id LIMIT 1;

@@ -107,6 +107,13 @@ import Testing
             #expect(nothing.status == 1 && nothing.lines.last?.contains("model: \"nosuch\" is not registered") == true)
             #expect(try await fleet.jobctl(["batch", "list"]).lines == ["No batches."])
 
+            // The input is not an output, by whatever name.
+            let good = try folder.write("good.jsonl", [Self.chat("a")])
+            try FileManager.default.createSymbolicLink(atPath: folder.path + "link.jsonl", withDestinationPath: good)
+            let own = try await fleet.jobctl(["batch", "submit", good, "--out", folder.path + "link.jsonl"])
+            #expect(own.status == 1 && own.lines.last?.contains("is the input; it would be emptied") == true)
+            #expect(try folder.values("good.jsonl").count == 1)
+
             let skipped = try await fleet.jobctl(["batch", "submit", input, "--skip-bad-lines", "--json"])
             #expect(skipped.values.last == ["batch": skipped.values.last?["batch"] ?? 0, "jobs": 1, "skipped": 3])
         }

@@ -2,6 +2,7 @@
 import JSON
 import JobModel
 import OpenAIFormat
+import TestSupport
 import Testing
 
 @Suite struct BatchLineTests {
@@ -78,7 +79,7 @@ import Testing
     @Test func survivesBrokenBytes() {
         let seed = UInt64.random(in: 0 ... .max)
         print("batch lines: seed \(seed)")
-        var random = Splitmix(state: seed)
+        var random = SeededRandom(seed: seed)
         let good = Self.line(
             #"{"model": "m", "messages": [{"role": "user", "content": "Ünï"}], "seed": 1e3, "stop": ["\u00e9"]}"#)
         var accepted = 0
@@ -95,15 +96,5 @@ import Testing
             if (try? BatchLine(parsing: bytes)) != nil { accepted += 1 }
         }
         #expect(accepted > 1000 && accepted < 19_000)
-    }
-}
-
-struct Splitmix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

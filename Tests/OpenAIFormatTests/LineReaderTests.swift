@@ -1,6 +1,7 @@
 // Lines of a file that is read in pieces.
 import Foundation
 import OpenAIFormat
+import TestSupport
 import Testing
 
 @Suite struct LineReaderTests {
@@ -36,7 +37,7 @@ import Testing
     @Test func agreesWithSplitting() throws {
         let seed = UInt64.random(in: 0 ... .max)
         print("lines: seed \(seed)")
-        var random = Splitmix(state: seed)
+        var random = SeededRandom(seed: seed)
         for _ in 0..<500 {
             let bytes = (0..<Int.random(in: 0...300, using: &random)).map { _ in
                 [UInt8](arrayLiteral: 0x0A, 0x0D, 0x20, 0x61, 0x7B, 0xFF).randomElement(using: &random)!

@@ -12,6 +12,9 @@ struct BatchInput {
         let error: BatchLineError
     }
 
+    /// Bytes of the lines that one statement inserts, but for the last of them.
+    private static let partBytes = 8 << 20
+
     let path: String
     let model: String?
     let queue: String?
@@ -36,15 +39,23 @@ struct BatchInput {
         return (seen.count, faults)
     }
 
-    /// Calls `take` with parts of the jobs of all lines but these.
-    func jobs(except faulty: Set<Int>) throws -> () throws -> [NewJob]? {
+    /// Gives the jobs of all lines but these, in parts of a bounded size; nil at the end.
+    /// - Parameter count: how many there were when they were looked at. Another number fails: the file has changed meanwhile.
+    func jobs(except faulty: Set<Int>, count: Int) throws -> () throws -> [NewJob]? {
         let handle = try open()
         let reader = Reader(handle)
+        var total = 0
         return {
             var part: [NewJob] = []
-            while part.count < 1000, let line = try reader.next() {
+            var bytes = 0
+            while part.count < 1000, bytes < Self.partBytes, let line = try reader.next() {
                 guard !faulty.contains(line.number) else { continue }
                 part.append(job(try BatchLine(parsing: line.bytes, model: model)))
+                bytes += line.bytes.count
+            }
+            total += part.count
+            guard !part.isEmpty || total == count else {
+                throw CommandError("\(path): has changed while it was read; nothing was queued")
             }
             return part.isEmpty ? nil : part
         }

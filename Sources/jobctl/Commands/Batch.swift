@@ -67,6 +67,9 @@ struct BatchSubmit: AsyncParsableCommand {
                 "\(file): \(faults.count) of \(good + faults.count) lines are bad\(more); nothing was queued")
         }
         guard good > 0 else { throw CommandError("\(file): holds no line that could be queued") }
+        for path in [files.output, files.errors].compactMap(\.self) where BatchOutput.isSameFile(path, file) {
+            throw CommandError("\(path): is the input; it would be emptied")
+        }
         // Before anything is queued: a file that can't be written must not cost a run.
         let output = try BatchOutput(output: files.output, errors: files.errors)
         for fault in faults {
@@ -76,7 +79,7 @@ struct BatchSubmit: AsyncParsableCommand {
         try await common.withStore(patience: 3600) { store in
             let name = name ?? String((file.split(separator: "/").last ?? "").prefix(200))
             let id = try await store.submitBatch(
-                name: name, try input.jobs(except: Set(faults.map(\.line))))
+                name: name, try input.jobs(except: Set(faults.map(\.line)), count: good))
             common.show(
                 ["batch": .integer(id), "jobs": .integer(Int64(good)), "skipped": .integer(Int64(faults.count))],
                 text: "batch \(id): \(good) jobs" + (faults.isEmpty ? "" : ", \(faults.count) lines skipped"))
