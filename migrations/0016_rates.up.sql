@@ -151,7 +151,8 @@ BEGIN
         DELETE FROM millrace.reservations r WHERE r.job_id = ANY (ARRAY(SELECT e.job_id FROM unnest(ended) e)) RETURNING r.*
     ), surplus AS (
         SELECT g.scope, g.name, g.unit, sum(g.amount - CASE
-                WHEN e.outcome IN ('released', 'lost') THEN 0
+                -- Nor does the result of an equal job.
+                WHEN e.outcome IN ('released', 'lost') OR e.usage ? 'cached_result' THEN 0
                 WHEN g.unit = 'tokens' AND jsonb_typeof(e.usage -> 'total_tokens') = 'number' THEN (e.usage ->> 'total_tokens')::float8
                 ELSE g.amount END) AS amount
         FROM gone g JOIN unnest(ended) e ON e.job_id = g.job_id GROUP BY g.scope, g.name, g.unit

@@ -91,7 +91,11 @@ BEGIN
         WHERE j.cache AND j.replay_of IS NULL AND d.digest IS NOT NULL
         ORDER BY j.id OFFSET 0) AS a;
     IF asked IS NULL THEN RETURN; END IF;
-    -- Limits first, as where attempts end.
+    -- Rates, then limits, as where attempts end.
+    PERFORM FROM millrace.rates t
+    WHERE EXISTS (SELECT FROM millrace.reservations r
+                  WHERE r.job_id = ANY (asked) AND r.scope = t.scope AND r.name = t.name AND r.unit = t.unit)
+    ORDER BY t.scope, t.name, t.unit FOR UPDATE;
     PERFORM FROM millrace.limits l
     WHERE EXISTS (SELECT FROM millrace.slots s WHERE s.job_id = ANY (asked) AND s.scope = l.scope AND s.name = l.name)
     ORDER BY l.scope, l.name FOR UPDATE;

@@ -72,6 +72,24 @@ import Testing
         }
     }
 
+    @Test(arguments: StoreKind.allCases) func whatIsNotComputedCostsNothing(_ kind: StoreKind) async throws {
+        try await with(kind) { test in
+            for unit in JobRate.Unit.allCases {
+                // So slow that the time of the test itself adds nothing.
+                try await test.store.setRate(JobRate(.queue, "default", unit, perSecond: 0.0001, burst: 1000))
+            }
+            let worker = try await test.store.worker()
+            _ = try await test.store.enqueue((0..<3).map { _ in Self.job() })
+            let leases = try await claim(test, worker)
+            #expect(leases.count == 1)
+            _ = try await test.store.complete(leases[0], Self.done)
+            _ = try await test.store.enqueueOne(Self.job())
+            #expect(try await claim(test, worker) == [])
+            let left = try await test.store.rates().map { ($0.rate.unit, $0.level.rounded(.down)) }
+            #expect(left.map(\.0) == [.jobs, .tokens] && left.map(\.1) == [999, 997])
+        }
+    }
+
     @Test(arguments: StoreKind.allCases) func othersAreComputedApart(_ kind: StoreKind) async throws {
         try await with(kind) { test in
             let worker = try await test.store.worker()

@@ -69,7 +69,7 @@ extension MemoryQueue {
         }
     }
 
-    /// An attempt costs what it used, and nothing when it was none.
+    /// An attempt costs what it used, and nothing when it was none or the result is that of an equal job.
     mutating func settle(
         _ reservations: [Reservation], _ ending: Transition.Ending, _ usage: JSONValue?, at now: Double
     ) {
@@ -77,7 +77,7 @@ extension MemoryQueue {
             guard let index = bucket(taken.scope, taken.name, taken.unit) else { continue }
             var cost = taken.amount
             if taken.unit == .tokens, let tokens = usage?["total_tokens"]?.doubleValue { cost = tokens }
-            if ending == .released || ending == .lost { cost = 0 }
+            if ending == .released || ending == .lost || usage?["cached_result"] == true { cost = 0 }
             buckets[index].add(taken.amount - cost, at: now)
         }
     }
